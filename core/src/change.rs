@@ -1,0 +1,267 @@
+//! Changes: what can be asked for, and the one way that every change goes.
+//!
+//! An operation drafts an edit of its group's tree (`draft.rs`); the plan (`plan.rs`) checks what is the same for
+//! all of them: preconditions, who may edit what, whether the group would be sound; the writer then
+//! publishes a plan without making choices of its own.
+
+mod commit;
+pub(crate) mod draft;
+mod group;
+pub(crate) mod plan;
+mod promotion;
+mod rollback;
+mod route;
+mod runtime;
+mod service;
+mod version;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::diagnostic::Diagnostic;
+use crate::event::Actor;
+use crate::merge::OnConflict;
+use crate::name::{CommitId, GroupName, Revision, RouteName, ServiceName};
+use crate::version::Version;
+
+pub(crate) use group::etag as group_etag;
+pub use plan::{Gate, PlanView};
+pub(crate) use plan::{Plan, plan};
+pub(crate) use route::no_route;
+pub(crate) use runtime::etag as runtime_etag;
+pub(crate) use service::{content, etag as service_etag, routes};
+
+/// A change that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The group that changes.
+    pub group: GroupName,
+    /// What shall be done.
+    pub operation: Operation,
+    /// Who asks.
+    pub actor: Actor,
+    /// The request that asks.
+    pub request_id: String,
+    /// Why, in the words of who asks.
+    pub reason: Option<String>,
+    /// What must hold for it to be done.
+    pub precondition: Precondition,
+}
+
+/// What must hold before a change.
+#[derive(Debug, Clone, Default)]
+pub struct Precondition {
+    /// The object must have this entity tag (or, for `*`, exist).
+    pub if_match: Option<String>,
+    /// The object must not exist.
+    pub if_none_match_any: bool,
+    /// The group must be at this commit.
+    pub expect_head: Option<CommitId>,
+}
+
+impl Precondition {
+    /// Compares the conditions about an object with its entity tag, which is nothing where the
+    /// object does not exist.
+    pub(crate) fn check(&self, what: &str, etag: Option<&str>) -> Result<(), crate::Error> {
+        if self.if_none_match_any && etag.is_some() {
+            let reason = format!("{what} exists already");
+            return Err(crate::Error::PreconditionFailed { reason });
+        }
+        let Some(wanted) = self.if_match.as_deref() else { return Ok(()) };
+        let mut wanted = wanted.split(',').map(|tag| tag.trim().trim_matches('"'));
+        if wanted.any(|tag| etag.is_some_and(|etag| tag == "*" || tag == etag)) {
+            return Ok(());
+        }
+        let reason = match etag {
+            Some(_) => format!("{what} was changed since it was read: read it again"),
+            None => format!("{what} does not exist"),
+        };
+        Err(crate::Error::PreconditionFailed { reason })
+    }
+}
+
+/// What shall be done. Documents are JSON as they came; what is wrong with them is told as findings.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Makes the group, from the fields of `group.json`.
+    CreateGroup {
+        /// `group.json`.
+        document: Value,
+    },
+    /// Applies a merge patch to `group.json`.
+    PatchGroup {
+        /// RFC 7396.
+        patch: Value,
+    },
+    /// Archives the group.
+    DeleteGroup,
+    /// Makes or replaces a service whole.
+    PutService {
+        /// Which.
+        service: ServiceName,
+        /// `{type, description, labels, plugins, routes, runtime}`; without `runtime` it is kept.
+        document: Value,
+    },
+    /// Applies a merge patch to a service whole.
+    PatchService {
+        /// Which.
+        service: ServiceName,
+        /// RFC 7396.
+        patch: Value,
+    },
+    /// Takes a service and its runtime away.
+    DeleteService {
+        /// Which.
+        service: ServiceName,
+    },
+    /// Makes or replaces a route.
+    PutRoute {
+        /// The service it is of.
+        service: ServiceName,
+        /// Which.
+        route: RouteName,
+        /// `routes/<route>.json`.
+        document: Value,
+    },
+    /// Applies a merge patch to a route.
+    PatchRoute {
+        /// The service it is of.
+        service: ServiceName,
+        /// Which.
+        route: RouteName,
+        /// RFC 7396.
+        patch: Value,
+    },
+    /// Takes a route away.
+    DeleteRoute {
+        /// The service it is of.
+        service: ServiceName,
+        /// Which.
+        route: RouteName,
+    },
+    /// Makes or replaces what the group owns about a service.
+    PutRuntime {
+        /// Which.
+        service: ServiceName,
+        /// `runtime/<service>.json`.
+        document: Value,
+    },
+    /// Applies a merge patch to what the group owns about a service.
+    PatchRuntime {
+        /// Which.
+        service: ServiceName,
+        /// RFC 7396.
+        patch: Value,
+    },
+    /// Gives the current content of a service a number.
+    TagVersion {
+        /// Which service.
+        service: ServiceName,
+        /// The number.
+        version: String,
+        /// What is new, for people.
+        message: Option<String>,
+    },
+    /// Brings versions of services here, all or none.
+    Sync(Sync),
+    /// Puts a version that the group has run back.
+    RollbackService {
+        /// Which service.
+        service: ServiceName,
+        /// The number.
+        version: String,
+    },
+    /// Puts the whole tree of an earlier state back.
+    RollbackGroup {
+        /// Which state.
+        to: RollbackTarget,
+    },
+    /// Writes several files in one commit.
+    Commit {
+        /// Documents by path; null takes a file away.
+        files: BTreeMap<String, Value>,
+        /// The subject of the commit.
+        message: Option<String>,
+    },
+}
+
+/// Which versions come, and how.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    /// The services, each from its source.
+    pub services: Vec<(ServiceName, SyncSource)>,
+    /// The runtime that the target gets where it has none yet.
+    pub runtime: Option<Value>,
+    /// Who wins where the target was edited too.
+    pub on_conflict: OnConflict,
+}
+
+/// Where the content of a sync comes from.
+#[derive(Debug, Clone)]
+pub enum SyncSource {
+    /// What a group has at its head, with the number that it has or shall get.
+    Group {
+        /// The group.
+        group: GroupName,
+        /// The number.
+        version: Option<String>,
+    },
+    /// An existing version.
+    Version(String),
+}
+
+/// An earlier state of a group.
+#[derive(Debug, Clone, Copy)]
+pub enum RollbackTarget {
+    /// By its position.
+    Revision(Revision),
+    /// By its commit.
+    Commit(CommitId),
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, Serialize)]
+pub struct Written {
+    /// The group.
+    pub group: GroupName,
+    /// Its head, with the change in it.
+    pub commit: CommitId,
+    /// The position of that commit.
+    pub revision: Revision,
+    /// Whether anything is different now.
+    pub changed: bool,
+    /// Whether the object was made by this change.
+    #[serde(skip)]
+    pub created: bool,
+    /// Findings that involve what was written.
+    pub warnings: Vec<Diagnostic>,
+    /// Of a sync, rollback or new version: each service, in the order asked for.
+    #[serde(skip)]
+    pub services: Vec<ServiceOutcome>,
+}
+
+/// What came of a change for one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceOutcome {
+    /// The service.
+    pub service: ServiceName,
+    /// The version it is at now.
+    pub version: Version,
+    /// What happened; nothing for a new version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeKind>,
+}
+
+/// What happened to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// The version came.
+    Promoted,
+    /// The version came back.
+    RolledBack,
+    /// It was there already.
+    AlreadyCurrent,
+}

@@ -1,0 +1,108 @@
+//! What an operation wants: an edit of the tree, and what to say about it.
+
+use git2::Oid;
+use serde_json::Value;
+
+use super::plan::Gate;
+use super::{ServiceOutcome, Written};
+use crate::content::Place;
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+use crate::event::Event;
+use crate::name::{CommitId, ServiceName};
+use crate::repository::Desk;
+use crate::store::objects::{Edits, EntryKind};
+use crate::version::Version;
+
+/// How a change reaches the versioned part of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By hand.
+    Edit,
+    /// As a version: by sync or rollback.
+    Version,
+}
+
+/// An edit of a group's tree that an operation wants.
+pub(crate) struct Draft {
+    pub(crate) change: TreeChange,
+    pub(crate) way: Way,
+    pub(crate) event: Event,
+    /// Tags to make before the commit.
+    pub(crate) tags: Vec<NewTag>,
+    pub(crate) gates: Vec<Gate>,
+    /// Findings of the operation itself; an error refuses it.
+    pub(crate) findings: Vec<Diagnostic>,
+    pub(crate) services: Vec<ServiceOutcome>,
+    /// Whether the object is made by this.
+    pub(crate) created: bool,
+}
+
+/// What happens to the tree.
+pub(crate) enum TreeChange {
+    /// These paths change.
+    Edits(Edits),
+    /// This tree takes its place.
+    Whole(Oid),
+    /// The group goes.
+    Archive,
+}
+
+/// A version tag to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewTag {
+    pub(crate) service: ServiceName,
+    pub(crate) version: Version,
+    pub(crate) commit: CommitId,
+    pub(crate) message: Option<String>,
+}
+
+impl Draft {
+    pub(crate) fn new(event: Event) -> Self {
+        Self {
+            change: TreeChange::Edits(Edits::new()),
+            way: Way::Edit,
+            event,
+            tags: Vec::new(),
+            gates: Vec::new(),
+            findings: Vec::new(),
+            services: Vec::new(),
+            created: false,
+        }
+    }
+
+    /// The edits, of a draft that changes paths.
+    pub(crate) fn edits(&mut self) -> &mut Edits {
+        if !matches!(self.change, TreeChange::Edits(_)) {
+            self.change = TreeChange::Edits(Edits::new());
+        }
+        match &mut self.change {
+            TreeChange::Edits(edits) => edits,
+            TreeChange::Whole(_) | TreeChange::Archive => unreachable!("made to be edits above"),
+        }
+    }
+
+    /// Puts a document at a path, in canonical form.
+    pub(crate) fn put(&mut self, desk: &Desk<'_>, path: &str, json: &Value) -> Result<(), Error> {
+        let Some(place) = Place::of(path) else {
+            self.findings.push(crate::content::unexpected_path(path));
+            return Ok(());
+        };
+        let blob = desk.objects.make_blob(&place.bytes(json))?;
+        self.edits().insert(path.to_owned(), Some((EntryKind::File, blob)));
+        Ok(())
+    }
+
+    /// Takes the file or folder at a path away.
+    pub(crate) fn remove(&mut self, path: impl Into<String>) {
+        self.edits().insert(path.into(), None);
+    }
+}
+
+impl Written {
+    /// The one service that the change was about, for answers that speak of one.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceOutcome> {
+        self.services.first()
+    }
+}

@@ -1,0 +1,69 @@
+//! Making, changing and archiving groups.
+
+use serde_json::Value;
+
+use super::Precondition;
+use super::draft::{Draft, TreeChange};
+use crate::content::document_at;
+use crate::error::Error;
+use crate::event::Event;
+use crate::json;
+use crate::name::GroupName;
+use crate::repository::{Desk, Head};
+use crate::store::refs;
+use crate::template;
+
+pub(super) fn create(desk: &Desk<'_>, group: &GroupName, document: &Value) -> Result<Draft, Error> {
+    let mut draft = Draft::new(Event::new("group.created", format!("create group {group}")));
+    draft.created = true;
+    draft.edits().extend(template::files(&desk.objects)?);
+    draft.put(desk, "group.json", document)?;
+    Ok(draft)
+}
+
+pub(super) fn patch(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    head: Head,
+    patch: &Value,
+    condition: &Precondition,
+) -> Result<Draft, Error> {
+    condition.check(&format!("group {group}"), Some(&etag(head)))?;
+    let mut draft = Draft::new(Event::new("group.updated", format!("change group {group}")));
+    let current = document_at(&desk.objects, head.tree, "group.json")?;
+    let mut document =
+        current.map_or_else(|| Value::Object(serde_json::Map::new()), |(_, json)| json);
+    json::merge_patch(&mut document, patch);
+    draft.put(desk, "group.json", &document)?;
+    Ok(draft)
+}
+
+pub(super) fn delete(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    head: Head,
+    condition: &Precondition,
+) -> Result<Draft, Error> {
+    condition.check(&format!("group {group}"), Some(&etag(head)))?;
+    for (other, _) in refs::groups(desk.git)? {
+        if other == *group {
+            continue;
+        }
+        let loaded = desk.loaded(&other, desk.head(&other)?)?;
+        if loaded.config.group.promotion.from.contains(group) {
+            return Err(Error::StillReferenced {
+                reason: format!(
+                    "group {other} takes versions from {group}: change its promotion.from first"
+                ),
+            });
+        }
+    }
+    let mut draft = Draft::new(Event::new("group.deleted", format!("archive group {group}")));
+    draft.change = TreeChange::Archive;
+    Ok(draft)
+}
+
+/// The entity tag of a group: its head, since what is shown of a group depends on it.
+pub(crate) fn etag(head: Head) -> String {
+    head.commit.to_string()
+}

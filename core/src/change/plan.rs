@@ -1,0 +1,284 @@
+//! From a draft to a plan: what is checked is the same for every change and every door.
+
+use git2::Oid;
+use serde::Serialize;
+
+use super::draft::{Draft, NewTag, TreeChange, Way};
+use super::{Change, Operation, OutcomeKind, ServiceOutcome};
+use crate::config::{self, Loaded};
+use crate::diagnostic::Diagnostic;
+use crate::diff;
+use crate::document::{DirectEdits, GroupType};
+use crate::error::Error;
+use crate::event::Event;
+use crate::name::{CommitId, GroupName};
+use crate::repository::{Desk, Head};
+
+/// A change that can be published as it is, as long as the head is the one it was planned on.
+pub(crate) struct Plan {
+    pub(crate) group: GroupName,
+    /// The head it was planned on; nothing for a group that is not there yet.
+    pub(crate) base: Option<Head>,
+    pub(crate) tree: PlannedTree,
+    pub(crate) event: Event,
+    pub(crate) tags: Vec<NewTag>,
+    pub(crate) warnings: Vec<Diagnostic>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) services: Vec<ServiceOutcome>,
+    pub(crate) created: bool,
+}
+
+/// What the group's tree shall be.
+pub(crate) enum PlannedTree {
+    /// As it is.
+    Same,
+    /// Another one, which is sound as far as it was before.
+    Next(Oid, Box<Loaded>),
+    /// None: the group goes.
+    Archived,
+}
+
+/// A rule that was asked before a version may come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// The rule, `promotion.from`.
+    pub gate: String,
+    /// Whether the version may come.
+    pub passed: bool,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// A plan as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanView {
+    /// The group.
+    pub group: GroupName,
+    /// The commit it was planned on; null for a group that is not there yet.
+    pub base_commit: Option<CommitId>,
+    /// What would happen.
+    pub outcome: String,
+    /// What would be different.
+    pub changes: Vec<diff::Change>,
+    /// Findings that involve what would be written.
+    pub warnings: Vec<Diagnostic>,
+    /// The rules that were asked.
+    pub gates: Vec<Gate>,
+    /// Of a sync or rollback: each service.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceOutcome>,
+}
+
+/// Plans a change against the head of this moment.
+pub(crate) fn plan(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
+    let group = &change.group;
+    let base = desk.find_head(group)?;
+    let creates = matches!(change.operation, Operation::CreateGroup { .. });
+    match (base, creates) {
+        (Some(_), true) => return Err(Error::AlreadyExists { what: format!("group {group}") }),
+        (None, false) => return Err(Error::no_group(group)),
+        _ => {}
+    }
+    if let Some(expected) = change.precondition.expect_head
+        && base.map(|head| head.commit) != Some(expected)
+    {
+        let reason = format!("group {group} is not at commit {expected} any more");
+        return Err(Error::ConcurrentUpdate { reason });
+    }
+    let before = base.map(|head| desk.loaded(group, head)).transpose()?;
+    if let Some(before) = &before
+        && before.config.group.r#type == GroupType::Ingress
+        && !matches!(change.operation, Operation::PatchGroup { .. } | Operation::DeleteGroup)
+    {
+        return Err(Error::ReadOnlyGroup { group: group.clone() });
+    }
+    let mut draft = draft(desk, base, change)?;
+    if draft.findings.iter().any(Diagnostic::is_error) {
+        return Err(Error::Invalid(draft.findings));
+    }
+    draft.event.actor = Some(change.actor.name.clone());
+    draft.event.request_id = Some(change.request_id.clone());
+    draft.event.reason.clone_from(&change.reason);
+    let tree = next_tree(desk, base, &draft)?;
+    let mut warnings = draft.findings;
+    let tree = match tree {
+        Some(tree) => {
+            let previous = before.as_ref().map(|loaded| &loaded.config);
+            if let (Some(base), Some(previous), Way::Edit) = (base, previous, draft.way) {
+                check_direct_edits(
+                    desk,
+                    group,
+                    previous.group.promotion.direct_edits,
+                    base.tree,
+                    tree,
+                )?;
+            }
+            let loaded = validate(desk, group, base, tree, before.as_deref(), &mut warnings)?;
+            PlannedTree::Next(tree, Box::new(loaded))
+        }
+        None if matches!(draft.change, TreeChange::Archive) => PlannedTree::Archived,
+        None => PlannedTree::Same,
+    };
+    Ok(Plan {
+        group: group.clone(),
+        base,
+        tree,
+        event: draft.event,
+        tags: draft.tags,
+        warnings,
+        gates: draft.gates,
+        services: draft.services,
+        created: draft.created,
+    })
+}
+
+fn draft(desk: &Desk<'_>, base: Option<Head>, change: &Change) -> Result<Draft, Error> {
+    let group = &change.group;
+    let condition = &change.precondition;
+    let Some(head) = base else {
+        return match &change.operation {
+            Operation::CreateGroup { document } => super::group::create(desk, group, document),
+            _ => Err(Error::no_group(group)),
+        };
+    };
+    match &change.operation {
+        Operation::CreateGroup { .. } => {
+            Err(Error::AlreadyExists { what: format!("group {group}") })
+        }
+        Operation::PatchGroup { patch } => super::group::patch(desk, group, head, patch, condition),
+        Operation::DeleteGroup => super::group::delete(desk, group, head, condition),
+        Operation::PutService { service, document } => {
+            super::service::put(desk, group, head, service, document, condition)
+        }
+        Operation::PatchService { service, patch } => {
+            super::service::patch(desk, group, head, service, patch, condition)
+        }
+        Operation::DeleteService { service } => {
+            super::service::delete(desk, group, head, service, condition)
+        }
+        Operation::PutRoute { service, route, document } => {
+            super::route::put(desk, group, head, service, route, document, condition)
+        }
+        Operation::PatchRoute { service, route, patch } => {
+            super::route::patch(desk, group, head, service, route, patch, condition)
+        }
+        Operation::DeleteRoute { service, route } => {
+            super::route::delete(desk, group, head, service, route, condition)
+        }
+        Operation::PutRuntime { service, document } => {
+            super::runtime::put(desk, group, head, service, document, condition)
+        }
+        Operation::PatchRuntime { service, patch } => {
+            super::runtime::patch(desk, group, head, service, patch, condition)
+        }
+        Operation::TagVersion { service, version, message } => {
+            super::version::tag(desk, group, head, service, version, message.as_deref())
+        }
+        Operation::Sync(sync) => super::promotion::sync(desk, group, head, sync),
+        Operation::RollbackService { service, version } => {
+            super::rollback::service(desk, group, head, service, version)
+        }
+        Operation::RollbackGroup { to } => super::rollback::group(desk, group, *to),
+        Operation::Commit { files, message } => {
+            super::commit::commit(desk, group, head, files, message.as_deref())
+        }
+    }
+}
+
+/// The tree that the draft makes; nothing when it is the one that is there.
+fn next_tree(desk: &Desk<'_>, base: Option<Head>, draft: &Draft) -> Result<Option<Oid>, Error> {
+    let tree = match &draft.change {
+        TreeChange::Archive => return Ok(None),
+        TreeChange::Whole(tree) => *tree,
+        TreeChange::Edits(edits) => {
+            let old = match base {
+                Some(head) => head.tree,
+                None => desk.objects.make_tree(Vec::new())?,
+            };
+            desk.objects.edit(old, edits)?
+        }
+    };
+    Ok(Some(tree).filter(|tree| base.map(|head| head.tree) != Some(*tree)))
+}
+
+/// Refuses a change by hand of the versioned part of a group that takes only versions.
+pub(crate) fn check_direct_edits(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    direct_edits: DirectEdits,
+    before: Oid,
+    after: Oid,
+) -> Result<(), Error> {
+    if direct_edits == DirectEdits::Allow {
+        return Ok(());
+    }
+    let services = |tree| desk.objects.find(tree, "services");
+    if services(before)? == services(after)? {
+        return Ok(());
+    }
+    let touched = diff::files_touched(&desk.objects, Some(before), after)?;
+    let service = touched
+        .iter()
+        .find_map(|path| path.strip_prefix("services/")?.split('/').next())
+        .unwrap_or_default();
+    Err(Error::DirectEditRefused { group: group.clone(), service: service.to_owned() })
+}
+
+/// Loads the group as it would be; an error that was not there before refuses the change.
+///
+/// Errors that were there before do not: a group that came to be unsound by another door must be
+/// mendable step by step.
+fn validate(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    base: Option<Head>,
+    tree: Oid,
+    before: Option<&Loaded>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Loaded, Error> {
+    // The commit is not made yet; it takes the place of this one when it is.
+    let commit = base.map_or_else(|| CommitId(Oid::ZERO_SHA1), |head| head.commit);
+    let previous = before.map(|loaded| &loaded.config);
+    let loaded = config::load(&desk.objects, group, commit, tree, previous)?;
+    let known = before.map_or(&[][..], |loaded| &loaded.diagnostics[..]);
+    let is_new = |finding: &&Diagnostic| finding.is_error() && !known.contains(finding);
+    if loaded.diagnostics.iter().any(|finding| is_new(&finding)) {
+        return Err(Error::Invalid(loaded.diagnostics.iter().filter(is_new).cloned().collect()));
+    }
+    warnings.extend(loaded.diagnostics.iter().filter(|finding| !finding.is_error()).cloned());
+    Ok(loaded)
+}
+
+impl Plan {
+    /// Whether anything would be published.
+    pub(crate) fn changes_anything(&self) -> bool {
+        !matches!(self.tree, PlannedTree::Same) || !self.tags.is_empty()
+    }
+
+    /// The plan as it is shown.
+    pub(crate) fn view(self, desk: &Desk<'_>) -> Result<PlanView, Error> {
+        let after = match &self.tree {
+            PlannedTree::Same => self.base.map(|head| head.tree),
+            PlannedTree::Next(tree, _) => Some(*tree),
+            PlannedTree::Archived => None,
+        };
+        let before = self.base.map(|head| head.tree);
+        let outcome = match self.services.first().and_then(|service| service.outcome) {
+            Some(OutcomeKind::Promoted) => "promoted",
+            Some(OutcomeKind::RolledBack) => "rolled_back",
+            Some(OutcomeKind::AlreadyCurrent) => "already_current",
+            None if !self.changes_anything() => "unchanged",
+            None if self.created => "created",
+            None => "changed",
+        };
+        Ok(PlanView {
+            group: self.group,
+            base_commit: self.base.map(|head| head.commit),
+            outcome: outcome.to_owned(),
+            changes: diff::changes(&desk.objects, before, after, "")?,
+            warnings: self.warnings,
+            gates: self.gates,
+            services: self.services,
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! Sync: bringing a version of a service onto another group's branch.
+
+use git2::Oid;
+use serde_json::{Map, Value};
+
+use super::draft::{Draft, NewTag, Way};
+use super::plan::Gate;
+use super::{OutcomeKind, ServiceOutcome, Sync, SyncSource};
+use crate::config::runtime_path;
+use crate::content::{Place, document_at, files_below, read_json};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::error::{Conflict, Error};
+use crate::event::Event;
+use crate::merge::{self, Content, OnConflict};
+use crate::name::{CommitId, ContentId, GroupName, ServiceName};
+use crate::repository::{Desk, Head};
+use crate::store::objects::{Edits, EntryKind};
+use crate::version::Version;
+
+/// A version on its way into a group.
+struct Incoming {
+    service: ServiceName,
+    version: Version,
+    /// The commit that the version names.
+    commit: CommitId,
+    content: ContentId,
+    /// The group it comes from, when it comes from one, and its tree.
+    from: Option<(GroupName, Oid)>,
+    /// The tag that it gets on the way.
+    tag: Option<NewTag>,
+}
+
+pub(super) fn sync(
+    desk: &Desk<'_>,
+    target: &GroupName,
+    head: Head,
+    sync: &Sync,
+) -> Result<Draft, Error> {
+    if sync.services.is_empty() {
+        return Err(Error::Malformed { reason: "no service is named to be synced".to_owned() });
+    }
+    let incoming = sync
+        .services
+        .iter()
+        .map(|(service, source)| find_source(desk, service, source))
+        .collect::<Result<Vec<_>, _>>()?;
+    let titles: Vec<String> =
+        incoming.iter().map(|version| format!("{} {}", version.service, version.version)).collect();
+    let mut event =
+        Event::new("version.promoted", format!("sync {} to {target}", titles.join(", ")));
+    if let [version] = &incoming[..] {
+        let from = version.from.as_ref().map(|(group, _)| group);
+        event = event.about(&version.service).with_version(&version.version);
+        event = event.picked(from, version.commit);
+    }
+    let mut draft = Draft::new(event);
+    draft.way = Way::Version;
+    let mut conflicts = Vec::new();
+    for version in incoming {
+        check_came_from(desk, target, head, &version, &mut draft)?;
+        let outcome = bring(desk, target, head, &version, sync, &mut draft, &mut conflicts)?;
+        draft.services.push(ServiceOutcome {
+            service: version.service,
+            version: version.version,
+            outcome: Some(outcome),
+        });
+        draft.tags.extend(version.tag);
+    }
+    if let Some(closed) = draft.gates.iter().find(|gate| !gate.passed) {
+        return Err(Error::PromotionGate { reason: closed.message.clone() });
+    }
+    if !conflicts.is_empty() {
+        let version = titles.join(", ");
+        return Err(Error::PromotionConflict { group: target.clone(), version, conflicts });
+    }
+    Ok(draft)
+}
+
+/// Step 1: what shall come, and by which number.
+fn find_source(
+    desk: &Desk<'_>,
+    service: &ServiceName,
+    source: &SyncSource,
+) -> Result<Incoming, Error> {
+    match source {
+        SyncSource::Version(version) => {
+            let (version, commit, content) = super::version::existing(desk, service, version)?;
+            let service = service.clone();
+            Ok(Incoming { service, version, commit, content, from: None, tag: None })
+        }
+        SyncSource::Group { group, version } => {
+            let head = desk.head(group)?;
+            let content = super::service::content(desk, head.tree, service)?
+                .ok_or_else(|| Error::no_service(group, service))?;
+            let given: Option<Version> =
+                version.as_deref().map(str::parse).transpose().map_err(Error::BadVersion)?;
+            let (version, commit, tag) = match (desk.index.version_of(service, content)?, given) {
+                (Some(row), Some(given)) if given != row.version => {
+                    return Err(Error::VersionMismatch {
+                        service: service.clone(),
+                        version: row.version,
+                        given,
+                    });
+                }
+                (Some(row), _) => (row.version, row.commit, None),
+                (None, Some(given)) => {
+                    let tag = super::version::new_tag(desk, service, given, head.commit, None)?;
+                    (tag.version.clone(), head.commit, Some(tag))
+                }
+                (None, None) => {
+                    return Err(Error::VersionRequired {
+                        service: service.clone(),
+                        group: group.clone(),
+                    });
+                }
+            };
+            let from = Some((group.clone(), head.tree));
+            Ok(Incoming { service: service.clone(), version, commit, content, from, tag })
+        }
+    }
+}
+
+/// The gate `promotion.from`: the content must have run in one of the groups before the target.
+fn check_came_from(
+    desk: &Desk<'_>,
+    target: &GroupName,
+    head: Head,
+    version: &Incoming,
+    draft: &mut Draft,
+) -> Result<(), Error> {
+    let loaded = desk.loaded(target, head)?;
+    let allowed = &loaded.config.group.promotion.from;
+    let mut ran_in = None;
+    for group in allowed {
+        if desk.index.has_run(group, &version.service, version.content)? {
+            ran_in = Some(group);
+            break;
+        }
+    }
+    let title = format!("{} {}", version.service, version.version);
+    let names: Vec<&str> = allowed.iter().map(GroupName::as_str).collect();
+    let message = match ran_in {
+        _ if allowed.is_empty() => format!("{target} takes versions from any group"),
+        Some(group) => format!("{title} has run in {group}"),
+        None => format!(
+            "{target} takes only versions that have run in {}, and {title} never did: sync it there first",
+            names.join(" or ")
+        ),
+    };
+    let passed = allowed.is_empty() || ran_in.is_some();
+    draft.gates.push(Gate { gate: "promotion.from".to_owned(), passed, message });
+    Ok(())
+}
+
+/// Steps 2 and 3: the content, merged where the target was edited by hand, and a first runtime.
+fn bring(
+    desk: &Desk<'_>,
+    target: &GroupName,
+    head: Head,
+    version: &Incoming,
+    sync: &Sync,
+    draft: &mut Draft,
+    conflicts: &mut Vec<Conflict>,
+) -> Result<OutcomeKind, Error> {
+    let service = &version.service;
+    let folder = format!("services/{service}");
+    let current = super::service::content(desk, head.tree, service)?;
+    if current == Some(version.content) {
+        return Ok(OutcomeKind::AlreadyCurrent);
+    }
+    let base = desk.index.based_on(target, service)?.map(|row| row.content);
+    let result = match current {
+        None => version.content.0,
+        Some(current) if base == Some(current) => version.content.0,
+        Some(current) => {
+            let (merged, clashes) =
+                merge_contents(desk, service, base, current, version.content, sync.on_conflict)?;
+            if sync.on_conflict == OnConflict::Abort {
+                conflicts.extend(clashes);
+            }
+            merged
+        }
+    };
+    draft.edits().insert(folder, Some((EntryKind::Folder, result)));
+    first_runtime(desk, target, head, version, sync.runtime.as_ref(), draft)?;
+    Ok(OutcomeKind::Promoted)
+}
+
+/// Gives a service that the target knows nothing of yet its runtime; one that is there stays.
+fn first_runtime(
+    desk: &Desk<'_>,
+    target: &GroupName,
+    head: Head,
+    version: &Incoming,
+    given: Option<&Value>,
+    draft: &mut Draft,
+) -> Result<(), Error> {
+    let path = runtime_path(&version.service);
+    if desk.objects.find(head.tree, &path)?.is_some() {
+        if given.is_some() {
+            let message = format!(
+                "{target} has a runtime for {} already; it stays as it is",
+                version.service
+            );
+            let finding = Diagnostic::error(path, "", Code::RuntimeKept, message);
+            draft.findings.push(finding.with_hint("change it on its own").warning());
+        }
+        return Ok(());
+    }
+    if let Some(given) = given {
+        return draft.put(desk, &path, given);
+    }
+    let Some((_, source_tree)) = &version.from else { return Ok(()) };
+    let Some((_, source)) = document_at(&desk.objects, *source_tree, &path)? else { return Ok(()) };
+    let mut upstreams = source.get("upstreams").cloned().unwrap_or(Value::Object(Map::new()));
+    for upstream in upstreams.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Some(settings) = upstream.as_object_mut() {
+            settings.shift_remove("nodes");
+        }
+    }
+    draft.put(desk, &path, &Value::Object(Map::from_iter([("upstreams".to_owned(), upstreams)])))
+}
+
+/// The tree of the three-way merge by meaning, with clashes settled in favour of `on_conflict`.
+fn merge_contents(
+    desk: &Desk<'_>,
+    service: &ServiceName,
+    base: Option<ContentId>,
+    ours: ContentId,
+    theirs: ContentId,
+    on_conflict: OnConflict,
+) -> Result<(Oid, Vec<Conflict>), Error> {
+    let prefix = format!("services/{service}");
+    let read = |content: Option<ContentId>| -> Result<Content, Error> {
+        let Some(content) = content else { return Ok(Content::new()) };
+        let files = files_below(&desk.objects, content.0, &prefix)?;
+        files
+            .into_iter()
+            .map(|(path, id)| {
+                let json = read_json(&desk.objects, id)?;
+                let json = Place::of(&path).map_or(json.clone(), |place| place.expand(&json));
+                Ok((path, json))
+            })
+            .collect()
+    };
+    let (base, ours_read, theirs_read) = (read(base)?, read(Some(ours))?, read(Some(theirs))?);
+    let (merged, clashes) = merge::merge(&base, &ours_read, &theirs_read, on_conflict);
+    // A merge that comes to what one side has is that side, to the byte.
+    let tree = if merged == theirs_read {
+        theirs.0
+    } else if merged == ours_read {
+        ours.0
+    } else {
+        let mut edits = Edits::new();
+        for (path, json) in &merged {
+            let relative = path.strip_prefix(&prefix).unwrap_or(path).trim_start_matches('/');
+            let bytes = Place::of(path)
+                .map_or_else(|| crate::json::to_text(json).into_bytes(), |place| place.bytes(json));
+            let blob = desk.objects.make_blob(&bytes)?;
+            edits.insert(relative.to_owned(), Some((EntryKind::File, blob)));
+        }
+        desk.objects.edit(desk.objects.make_tree(Vec::new())?, &edits)?
+    };
+    let or_null = |value: Option<Value>| value.unwrap_or(Value::Null);
+    let conflicts = clashes.into_iter().map(|clash| Conflict {
+        service: service.clone(),
+        file: clash.file,
+        pointer: clash.pointer,
+        base: or_null(clash.base),
+        ours: or_null(clash.ours),
+        theirs: or_null(clash.theirs),
+    });
+    Ok((tree, conflicts.collect()))
+}

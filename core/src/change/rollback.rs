@@ -1,0 +1,69 @@
+//! Rollback: putting a version of a service, or the whole tree of a group, back as a new commit.
+
+use super::draft::{Draft, TreeChange, Way};
+use super::{OutcomeKind, RollbackTarget, ServiceOutcome};
+use crate::error::Error;
+use crate::event::Event;
+use crate::name::{GroupName, ServiceName};
+use crate::repository::{Desk, Head};
+use crate::store::objects::EntryKind;
+
+pub(super) fn service(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    head: Head,
+    service: &ServiceName,
+    version: &str,
+) -> Result<Draft, Error> {
+    let current = super::service::content(desk, head.tree, service)?;
+    let (version, commit, content) = super::version::existing(desk, service, version)?;
+    if !desk.index.has_run(group, service, content)? {
+        return Err(Error::NotFound {
+            what: format!(
+                "version {version} of {service} in the history of group {group}: it never ran there; sync it instead"
+            ),
+        });
+    }
+    let event =
+        Event::new("version.rolled-back", format!("roll {service} in {group} back to {version}"))
+            .about(service)
+            .with_version(&version)
+            .picked(None, commit);
+    let mut draft = Draft::new(event);
+    draft.way = Way::Version;
+    let outcome = if current == Some(content) {
+        OutcomeKind::AlreadyCurrent
+    } else {
+        let folder = format!("services/{service}");
+        draft.edits().insert(folder, Some((EntryKind::Folder, content.0)));
+        OutcomeKind::RolledBack
+    };
+    draft.services.push(ServiceOutcome {
+        service: service.clone(),
+        version,
+        outcome: Some(outcome),
+    });
+    Ok(draft)
+}
+
+pub(super) fn group(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    to: RollbackTarget,
+) -> Result<Draft, Error> {
+    let row = match to {
+        RollbackTarget::Revision(revision) => {
+            desk.index.commit_at(group, revision)?.ok_or_else(|| Error::NotFound {
+                what: format!("revision {revision} in group {group}"),
+            })?
+        }
+        RollbackTarget::Commit(commit) => {
+            desk.index.commit(group, commit)?.ok_or_else(|| Error::no_commit(group, commit))?
+        }
+    };
+    let subject = format!("roll {group} back to revision {}", row.revision);
+    let mut draft = Draft::new(Event::new("group.rolled-back", subject).picked(None, row.commit));
+    draft.way = Way::Version;
+    draft.change = TreeChange::Whole(desk.tree_of(row.commit)?);
+    Ok(draft)
+}

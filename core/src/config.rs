@@ -1,0 +1,132 @@
+//! The proven configuration of a group at a commit, made from its tree.
+//!
+//! Loading does work in proportion to what changed since a configuration loaded before:
+//! a service whose content and runtime are the same objects keeps its [`Arc`]. What is found wrong
+//! is told in full; a service at fault is left out, so that the rest can be used without it.
+
+mod load;
+mod read;
+mod survey;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use git2::Oid;
+
+use crate::diagnostic::Diagnostic;
+use crate::document::{Group, Route, Runtime, Service};
+use crate::name::{CommitId, ContentId, GroupName, RouteName, ServiceName};
+use crate::validate::Claim;
+
+pub(crate) use load::load;
+
+/// A group whose every document is sound.
+#[derive(Debug, Clone)]
+pub struct GroupConfig {
+    /// The group.
+    pub name: GroupName,
+    /// The commit that the configuration is of.
+    pub commit: CommitId,
+    /// `group.json`.
+    pub group: Arc<Group>,
+    /// The sound services.
+    pub services: BTreeMap<ServiceName, Arc<ServiceConfig>>,
+    group_file: Option<Oid>,
+}
+
+/// One service in a group.
+#[derive(Debug)]
+pub struct ServiceConfig {
+    /// The service.
+    pub name: ServiceName,
+    /// The identity of its versioned content.
+    pub content: ContentId,
+    /// `service.json`.
+    pub service: Service,
+    /// Its routes.
+    pub routes: BTreeMap<RouteName, Route>,
+    /// What the group owns about it; every default where the group has said nothing.
+    pub runtime: Runtime,
+    runtime_file: Option<Oid>,
+    uses_variables: bool,
+    /// Which hosts and patterns its routes claim; none when it is not live.
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// Whether a service takes requests in a group, and if not, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Live {
+    /// It does.
+    Live,
+    /// It is switched off here.
+    Disabled,
+    /// It has no enabled route.
+    NoRoutes,
+    /// An upstream that an enabled route uses has no node here.
+    NoNodes,
+    /// Its documents are not sound; gateways keep its last good form.
+    Invalid,
+}
+
+impl ServiceConfig {
+    /// Whether the service takes requests.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        live(&self.routes, &self.runtime)
+    }
+
+    /// The routes that are switched on.
+    pub fn enabled_routes(&self) -> impl Iterator<Item = (&RouteName, &Route)> {
+        self.routes.iter().filter(|(_, route)| route.enabled)
+    }
+}
+
+fn live(routes: &BTreeMap<RouteName, Route>, runtime: &Runtime) -> Live {
+    let mut enabled = routes.values().filter(|route| route.enabled).peekable();
+    let has_nodes = |route: &Route| {
+        runtime.upstreams.get(&route.upstream).is_some_and(|upstream| !upstream.nodes.is_empty())
+    };
+    if !runtime.enabled {
+        Live::Disabled
+    } else if enabled.peek().is_none() {
+        Live::NoRoutes
+    } else if enabled.all(has_nodes) {
+        Live::Live
+    } else {
+        Live::NoNodes
+    }
+}
+
+/// What came of loading a group.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The sound part.
+    pub config: GroupConfig,
+    /// Every error, and the warnings about what was read anew; sorted.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The services that were left out.
+    pub faulty: BTreeSet<ServiceName>,
+    /// Whether `group.json` is at fault; then `config.group` is the one loaded before, or all
+    /// defaults.
+    pub group_faulty: bool,
+}
+
+/// Path of a service's `service.json`.
+#[must_use]
+pub fn service_path(service: &ServiceName) -> String {
+    format!("services/{service}/service.json")
+}
+
+/// Path of a route's file.
+#[must_use]
+pub fn route_path(service: &ServiceName, route: &RouteName) -> String {
+    format!("services/{service}/routes/{route}.json")
+}
+
+/// Path of what a group owns about a service.
+#[must_use]
+pub fn runtime_path(service: &ServiceName) -> String {
+    format!("runtime/{service}.json")
+}

@@ -1,0 +1,176 @@
+//! Reading documents out of a tree, with the group's variables put in.
+
+use std::collections::BTreeMap;
+
+use git2::Oid;
+
+use super::{Live, ServiceConfig, live, route_path, runtime_path, service_path, survey};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::document::reference::{resolve_variables, uses_variables};
+use crate::document::{Group, Reader, Route, Runtime, Service, Shape, parse_file};
+use crate::json::MAX_FILE_BYTES;
+use crate::name::{ContentId, GroupName, RouteName, ServiceName};
+use crate::store::StoreError;
+use crate::store::objects::{EntryKind, Objects};
+use crate::validate;
+
+/// Reads `group.json`; nothing comes back when anything is wrong with it.
+pub(super) fn read_group(
+    objects: &Objects<'_>,
+    name: &GroupName,
+    id: Oid,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<Option<Group>, StoreError> {
+    let before = findings.len();
+    let Some(json) = read_json(objects, "group.json", id, findings)? else { return Ok(None) };
+    let mut at = Reader::new("group.json", findings);
+    let group = Group::read(&json, &mut at);
+    if let Some(group) = &group {
+        group.check(name, &mut at);
+    }
+    Ok(group.filter(|_| findings.len() == before))
+}
+
+fn read_json(
+    objects: &Objects<'_>,
+    path: &str,
+    id: Oid,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<Option<serde_json::Value>, StoreError> {
+    let size = objects.blob_size(id)?;
+    if size > MAX_FILE_BYTES {
+        let message = format!("the file has {size} bytes; 1 MiB is the limit");
+        findings.push(Diagnostic::error(path, "", Code::TooLarge, message));
+        return Ok(None);
+    }
+    Ok(parse_file(path, &objects.blob(id)?, findings))
+}
+
+/// Reads a document with the group's variables put in; says whether it uses any.
+pub(super) fn read_document<T: Shape>(
+    objects: &Objects<'_>,
+    path: &str,
+    id: Oid,
+    group: &Group,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<Option<(T, bool)>, StoreError> {
+    let Some(mut json) = read_json(objects, path, id, findings)? else { return Ok(None) };
+    let uses_variables = uses_variables(&json);
+    if uses_variables {
+        let before = findings.len();
+        resolve_variables(&mut json, &group.variables, &mut Reader::new(path, findings));
+        if findings.len() > before {
+            return Ok(None);
+        }
+    }
+    let read = T::read(&json, &mut Reader::new(path, findings));
+    Ok(read.map(|document| (document, uses_variables)))
+}
+
+pub(super) fn read_service(
+    objects: &Objects<'_>,
+    name: &ServiceName,
+    content: Oid,
+    runtime_file: Option<Oid>,
+    group: &Group,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<Option<ServiceConfig>, StoreError> {
+    let before = findings.len();
+    let mut found = Parts::default();
+    found.read(objects, name, content, group, findings)?;
+    let mut uses_variables = found.uses_variables;
+    let path = runtime_path(name);
+    let runtime = match runtime_file {
+        None => Some(Runtime::empty()),
+        Some(id) => {
+            read_document::<Runtime>(objects, &path, id, group, findings)?.map(|(runtime, uses)| {
+                uses_variables |= uses;
+                runtime
+            })
+        }
+    };
+    if let Some(runtime) = &runtime {
+        runtime.check(&mut Reader::new(&path, findings));
+        validate::upstream_references(name, &found.routes, runtime, findings);
+    }
+    let (Some(service), Some(runtime)) = (found.service, runtime) else { return Ok(None) };
+    if findings[before..].iter().any(Diagnostic::is_error) {
+        return Ok(None);
+    }
+    let claims = if live(&found.routes, &runtime) == Live::Live {
+        validate::claims(&found.routes, &runtime)
+    } else {
+        Vec::new()
+    };
+    let warnings = findings.split_off(before);
+    Ok(Some(ServiceConfig {
+        name: name.clone(),
+        content: ContentId(content),
+        service,
+        routes: found.routes,
+        runtime,
+        runtime_file,
+        uses_variables,
+        claims,
+        warnings,
+    }))
+}
+
+/// The versioned files of a service, as far as they could be read.
+#[derive(Default)]
+struct Parts {
+    service: Option<Service>,
+    routes: BTreeMap<RouteName, Route>,
+    uses_variables: bool,
+}
+
+impl Parts {
+    fn read(
+        &mut self,
+        objects: &Objects<'_>,
+        name: &ServiceName,
+        content: Oid,
+        group: &Group,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Result<(), StoreError> {
+        let folder = format!("services/{name}");
+        let mut has_service_file = false;
+        let mut route_files: Vec<(RouteName, Oid)> = Vec::new();
+        for entry in objects.tree(content)? {
+            match (entry.name.as_str(), entry.kind) {
+                ("service.json", EntryKind::File) => {
+                    has_service_file = true;
+                    let path = service_path(name);
+                    let read = read_document(objects, &path, entry.id, group, findings)?;
+                    if let Some((service, uses)) = read {
+                        self.service = Some(service);
+                        self.uses_variables |= uses;
+                    }
+                }
+                ("routes", EntryKind::Folder) => {
+                    for file in objects.tree(entry.id)? {
+                        let route =
+                            survey::document_name(&format!("{folder}/routes"), &file, findings);
+                        route_files.extend(route.map(|route| (route, file.id)));
+                    }
+                }
+                _ => survey::unexpected(&format!("{folder}/{}", entry.name), &entry, findings),
+            }
+        }
+        if !has_service_file {
+            let finding =
+                Diagnostic::error(service_path(name), "", Code::MissingFile, "the file is missing");
+            findings.push(finding.with_hint("an empty object, {}, is a valid service.json"));
+        }
+        for (route, id) in route_files {
+            let path = route_path(name, &route);
+            let read = read_document::<Route>(objects, &path, id, group, findings)?;
+            if let Some((document, uses)) = read {
+                document.check(&mut Reader::new(&path, findings));
+                self.uses_variables |= uses;
+                self.routes.insert(route, document);
+            }
+        }
+        Ok(())
+    }
+}

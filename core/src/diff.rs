@@ -1,0 +1,190 @@
+//! Semantic difference of two trees: what changed in the documents, not in their text.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use git2::Oid;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::content::{Place, files_below, read_json};
+use crate::json::join;
+use crate::store::StoreError;
+use crate::store::objects::{EntryKind, Objects};
+
+/// One thing that changed in a document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Path of the file in the group's tree.
+    pub file: String,
+    /// RFC 6901 pointer in the file; empty for the whole file.
+    pub pointer: String,
+    /// What happened.
+    pub op: Op,
+    /// The value before; null where there was none.
+    pub from: Value,
+    /// The value after; null where there is none.
+    pub to: Value,
+}
+
+/// What happened to a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Op {
+    /// It is there now.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It has another value.
+    Changed,
+}
+
+/// What changed between two trees of one place; `prefix` is their path in the group's tree.
+pub(crate) fn changes(
+    objects: &Objects<'_>,
+    before: Option<Oid>,
+    after: Option<Oid>,
+    prefix: &str,
+) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    folder(objects, before, after, prefix, &mut changes)?;
+    Ok(changes)
+}
+
+/// Walks only into folders whose ids differ.
+fn folder(
+    objects: &Objects<'_>,
+    before: Option<Oid>,
+    after: Option<Oid>,
+    prefix: &str,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    if before == after {
+        return Ok(());
+    }
+    let list = |tree: Option<Oid>| -> Result<BTreeMap<String, (EntryKind, Oid)>, StoreError> {
+        let Some(tree) = tree else { return Ok(BTreeMap::new()) };
+        let entries = objects.tree(tree)?.into_iter();
+        Ok(entries.map(|entry| (entry.name, (entry.kind, entry.id))).collect())
+    };
+    let (old, new) = (list(before)?, list(after)?);
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+        let (old, new) = (old.get(name), new.get(name));
+        if old == new {
+            continue;
+        }
+        let folder_of = |side: Option<&(EntryKind, Oid)>| {
+            side.filter(|(kind, _)| *kind == EntryKind::Folder).map(|(_, id)| *id)
+        };
+        let file_of = |side: Option<&(EntryKind, Oid)>| {
+            side.filter(|(kind, _)| {
+                matches!(kind, EntryKind::File | EntryKind::Executable | EntryKind::Link)
+            })
+            .map(|(_, id)| *id)
+        };
+        folder(objects, folder_of(old), folder_of(new), &path, changes)?;
+        file(objects, file_of(old), file_of(new), &path, changes)?;
+    }
+    Ok(())
+}
+
+fn file(
+    objects: &Objects<'_>,
+    before: Option<Oid>,
+    after: Option<Oid>,
+    path: &str,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    if before == after {
+        return Ok(());
+    }
+    let place = Place::of(path);
+    let read = |id: Option<Oid>| -> Result<Option<Value>, StoreError> {
+        let json = id.map(|id| read_json(objects, id)).transpose()?;
+        Ok(json.map(|json| place.as_ref().map_or(json.clone(), |place| place.expand(&json))))
+    };
+    value(read(before)?.as_ref(), read(after)?.as_ref(), path, "", changes);
+    Ok(())
+}
+
+fn value(
+    before: Option<&Value>,
+    after: Option<&Value>,
+    file: &str,
+    pointer: &str,
+    changes: &mut Vec<Change>,
+) {
+    if before == after {
+        return;
+    }
+    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (before, after) {
+        let added = new.keys().filter(|key| !old.contains_key(*key));
+        for key in old.keys().chain(added) {
+            value(old.get(key), new.get(key), file, &join(pointer, key), changes);
+        }
+        return;
+    }
+    let op = match (before, after) {
+        (None, _) => Op::Added,
+        (_, None) => Op::Removed,
+        _ => Op::Changed,
+    };
+    changes.push(Change {
+        file: file.to_owned(),
+        pointer: pointer.to_owned(),
+        op,
+        from: before.cloned().unwrap_or(Value::Null),
+        to: after.cloned().unwrap_or(Value::Null),
+    });
+}
+
+/// What changed between two forms of one file.
+pub(crate) fn file_changes(
+    objects: &Objects<'_>,
+    before: Option<Oid>,
+    after: Option<Oid>,
+    path: &str,
+) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    file(objects, before, after, path, &mut changes)?;
+    Ok(changes)
+}
+
+/// Paths of the files that differ between two trees of a group.
+pub(crate) fn files_touched(
+    objects: &Objects<'_>,
+    before: Option<Oid>,
+    after: Oid,
+) -> Result<BTreeSet<String>, StoreError> {
+    let Some(before) = before else {
+        return Ok(files_below(objects, after, "")?.into_keys().collect());
+    };
+    // Compared as ids: a file whose text changed without its meaning was written all the same.
+    let mut touched = BTreeSet::new();
+    let mut pairs = vec![(String::new(), Some(before), Some(after))];
+    while let Some((prefix, old, new)) = pairs.pop() {
+        let list = |tree: Option<Oid>| -> Result<BTreeMap<String, (EntryKind, Oid)>, StoreError> {
+            let Some(tree) = tree else { return Ok(BTreeMap::new()) };
+            let entries = objects.tree(tree)?.into_iter();
+            Ok(entries.map(|entry| (entry.name, (entry.kind, entry.id))).collect())
+        };
+        let (old, new) = (list(old)?, list(new)?);
+        for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+            let sides = [old.get(name), new.get(name)];
+            if sides[0] == sides[1] {
+                continue;
+            }
+            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+            let [old, new] = sides
+                .map(|side| side.filter(|(kind, _)| *kind == EntryKind::Folder).map(|(_, id)| *id));
+            if old.is_some() || new.is_some() {
+                pairs.push((path.clone(), old, new));
+            }
+            if sides.iter().flatten().any(|(kind, _)| *kind != EntryKind::Folder) {
+                touched.insert(path);
+            }
+        }
+    }
+    Ok(touched)
+}

@@ -1,0 +1,175 @@
+//! The documents of a group: how a file's JSON becomes a typed value, with all findings at once.
+//!
+//! Each document is declared once, with the `document!` macro: its keys in schema order, their types
+//! and their defaults. From that one declaration come strict reading ([`Shape::read`]), the form
+//! with every default filled in ([`Shape::expand`]) and the canonical form without defaults
+//! ([`Shape::canonical`]). References between documents are checked by [`crate::validate`].
+//!
+//! Next: [`group`], [`service`], [`route`], [`runtime`]; the types of single values in [`value`].
+
+pub mod group;
+pub mod reader;
+pub mod reference;
+pub mod route;
+pub mod runtime;
+pub mod service;
+pub mod value;
+
+use serde_json::{Map, Value};
+
+pub use group::{DirectEdits, EncodedSlashes, Group, GroupType, HttpSettings, Promotion};
+pub use reader::Reader;
+pub use route::{Match, Predicate, Route, RouteTimeout, Test};
+pub use runtime::{
+    Balancer, BalancerType, HashOn, Keepalive, Node, PassHost, RetryOn, Runtime, Scheme, Timeout,
+    Upstream, UpstreamTls,
+};
+pub use service::{Service, ServiceType};
+pub use value::{Method, Plugins, Regex, Seconds};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::json;
+
+/// A type that a place in a document can have.
+pub trait Shape: Sized {
+    /// The typed value, or nothing after at least one finding was reported.
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self>;
+
+    /// The same JSON with every default filled in and keys in schema order.
+    #[must_use]
+    fn expand(json: &Value) -> Value {
+        json.clone()
+    }
+
+    /// The same JSON as it stands in a file: no defaults, keys in schema order.
+    #[must_use]
+    fn canonical(json: &Value) -> Value {
+        json.clone()
+    }
+}
+
+/// What a document holds where a key is absent.
+#[derive(Debug, Clone)]
+pub enum Presence {
+    /// The key must be there.
+    Required,
+    /// Nothing; the key's type is an [`Option`].
+    Absent,
+    /// This value.
+    Default(Value),
+}
+
+impl Presence {
+    fn default_value(&self) -> Option<&Value> {
+        match self {
+            Self::Default(value) => Some(value),
+            Self::Required | Self::Absent => None,
+        }
+    }
+}
+
+/// Shorthand for [`Presence::Default`].
+pub(crate) fn or(value: impl Into<Value>) -> Presence {
+    Presence::Default(value.into())
+}
+
+/// Declares a document or a part of one: keys in schema order, with type and presence.
+macro_rules! document {
+    (
+        $(#[$doc:meta])*
+        pub struct $name:ident {
+            $($(#[$field_doc:meta])* $key:literal $field:ident: $type:ty = $presence:expr),+ $(,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type),+
+        }
+
+        impl $crate::document::Shape for $name {
+            fn read(
+                json: &serde_json::Value,
+                at: &mut $crate::document::Reader<'_>,
+            ) -> Option<Self> {
+                let object = at.object(json, &[$($key),+])?;
+                $(let $field = at.field::<$type>(object, $key, &$presence);)+
+                Some(Self { $($field: $field?),+ })
+            }
+
+            fn expand(json: &serde_json::Value) -> serde_json::Value {
+                $crate::document::rebuild(json, &[$($key),+], |key, child| match key {
+                    $($key => $crate::document::expand_field::<$type>(child, &$presence),)+
+                    _ => child.cloned(),
+                })
+            }
+
+            fn canonical(json: &serde_json::Value) -> serde_json::Value {
+                $crate::document::rebuild(json, &[$($key),+], |key, child| match key {
+                    $($key => $crate::document::canonical_field::<$type>(child, &$presence),)+
+                    _ => child.cloned(),
+                })
+            }
+        }
+    };
+}
+pub(crate) use document;
+
+/// An object with its keys in schema order, each made by `make`; unknown keys follow unchanged.
+pub(crate) fn rebuild(
+    json: &Value,
+    keys: &[&str],
+    make: impl Fn(&str, Option<&Value>) -> Option<Value>,
+) -> Value {
+    let Value::Object(object) = json else { return json.clone() };
+    let unknown = object.keys().map(String::as_str).filter(|key| !keys.contains(key));
+    let made = keys
+        .iter()
+        .copied()
+        .chain(unknown)
+        .filter_map(|key| make(key, object.get(key)).map(|value| (key.to_owned(), value)));
+    Value::Object(made.collect::<Map<_, _>>())
+}
+
+pub(crate) fn expand_field<T: Shape>(child: Option<&Value>, presence: &Presence) -> Option<Value> {
+    child.or(presence.default_value()).map(T::expand)
+}
+
+pub(crate) fn canonical_field<T: Shape>(
+    child: Option<&Value>,
+    presence: &Presence,
+) -> Option<Value> {
+    let value = T::canonical(child?);
+    (presence.default_value().map(T::canonical).as_ref() != Some(&value)).then_some(value)
+}
+
+/// The bytes of a document's file, read as JSON; defects of the text become findings.
+///
+/// The value is there whenever the text is JSON, so that the findings about its meaning can follow
+/// those about its text.
+pub fn parse_file(file: &str, bytes: &[u8], findings: &mut Vec<Diagnostic>) -> Option<Value> {
+    if bytes.len() > json::MAX_FILE_BYTES {
+        let message = format!("the file has {} bytes; 1 MiB is the limit", bytes.len());
+        findings.push(Diagnostic::error(file, "", Code::TooLarge, message));
+        return None;
+    }
+    match json::parse(bytes) {
+        Ok(parsed) => {
+            findings.extend(parsed.duplicates.into_iter().map(|pointer| {
+                Diagnostic::error(file, pointer, Code::DuplicateKey, "the key stands here twice")
+                    .with_hint("keep one of them")
+            }));
+            Some(parsed.value)
+        }
+        Err(error) => {
+            findings.push(Diagnostic::error(file, "", Code::MalformedJson, error.to_string()));
+            None
+        }
+    }
+}
+
+/// The canonical bytes of a document of type `T`.
+#[must_use]
+pub fn canonical_bytes<T: Shape>(json: &Value) -> Vec<u8> {
+    json::to_text(&T::canonical(json)).into_bytes()
+}

@@ -1,0 +1,184 @@
+//! `services/<service>/routes/<route>.json`: one route of an HTTP service.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::group::Labels;
+use super::{Method, Plugins, Presence, Reader, Regex, Seconds, Shape, document, or};
+use crate::diagnostic::Code;
+use crate::name::UpstreamName;
+use crate::pattern::PathPattern;
+
+document! {
+    /// A route.
+    pub struct Route {
+        /// For people.
+        "description" description: String = or(""),
+        /// For people and filters.
+        "labels" labels: Labels = or(json!({})),
+        /// Whether the route takes requests.
+        "enabled" enabled: bool = or(true),
+        /// What the request's path must match one of.
+        "paths" paths: Vec<PathPattern> = Presence::Required,
+        /// What the request's method must be one of; empty: any.
+        "methods" methods: Vec<Method> = or(json!([])),
+        /// Decides between routes of the same host and the same path pattern; higher first.
+        "priority" priority: i32 = or(0),
+        /// What else must hold.
+        "match" matches: Match = or(json!({})),
+        /// Where the request goes.
+        "upstream" upstream: UpstreamName = or("default"),
+        /// Times other than the upstream's.
+        "timeout" timeout: Option<RouteTimeout> = Presence::Absent,
+        /// Whether a connection may be upgraded to WebSocket.
+        "websocket" websocket: bool = or(false),
+        /// Plugins of the route, each in the place of the service's plugin of that name.
+        "plugins" plugins: Plugins = or(json!({})),
+    }
+}
+
+document! {
+    /// Predicates, all of which must hold.
+    pub struct Match {
+        /// On header fields, by name without regard to case.
+        "headers" headers: Vec<Predicate> = or(json!([])),
+        /// On query parameters, decoded.
+        "query" query: Vec<Predicate> = or(json!([])),
+        /// On cookies, as sent.
+        "cookies" cookies: Vec<Predicate> = or(json!([])),
+        /// Blocks of which one must hold the client's address; empty: any address.
+        "remote_addrs" remote_addrs: Vec<ipnet::IpNet> = or(json!([])),
+    }
+}
+
+impl Match {
+    /// How many predicates the route has; `remote_addrs` counts as one (DESIGN, routing rule 5).
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let addresses = usize::from(!self.remote_addrs.is_empty());
+        self.headers.len() + self.query.len() + self.cookies.len() + addresses
+    }
+}
+
+document! {
+    /// Times of a route; what is absent is the upstream's.
+    pub struct RouteTimeout {
+        /// For connecting to a node.
+        "connect" connect: Option<Seconds> = Presence::Absent,
+        /// Between two writes to the node.
+        "send" send: Option<Seconds> = Presence::Absent,
+        /// Between two reads from the node.
+        "read" read: Option<Seconds> = Presence::Absent,
+    }
+}
+
+/// A condition on a named thing of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predicate {
+    /// The header, query parameter or cookie.
+    pub name: String,
+    /// What must hold of it.
+    pub test: Test,
+}
+
+/// What must hold of the thing that a predicate names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// It is there with exactly this value.
+    Value(String),
+    /// It is there and its whole value matches.
+    Regex(Regex),
+    /// It is there, or it is not.
+    Present(bool),
+}
+
+const TESTS: [&str; 3] = ["value", "regex", "present"];
+
+impl Shape for Predicate {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let object = at.object(json, &["name", "value", "regex", "present"])?;
+        let name: Option<String> = at.field(object, "name", &Presence::Required);
+        if name.as_deref() == Some("") {
+            at.below("name", |at| at.error(Code::BadName, "the name is empty"));
+            return None;
+        }
+        let given: Vec<&str> =
+            TESTS.into_iter().filter(|test| object.contains_key(*test)).collect();
+        let [test] = given[..] else {
+            at.error_with_hint(
+                Code::BadValue,
+                format!("a predicate has exactly one test; this one has {}", given.len()),
+                "give one of value, regex, present",
+            );
+            return None;
+        };
+        let test = match test {
+            "value" => at.field(object, test, &Presence::Required).map(Test::Value),
+            "regex" => at.field(object, test, &Presence::Required).map(Test::Regex),
+            _ => at.field(object, test, &Presence::Required).map(Test::Present),
+        };
+        Some(Self { name: name?, test: test? })
+    }
+
+    fn expand(json: &Value) -> Value {
+        let keys = ["name", "value", "regex", "present"];
+        super::rebuild(json, &keys, |_, child| child.cloned())
+    }
+
+    fn canonical(json: &Value) -> Value {
+        Self::expand(json)
+    }
+}
+
+impl Route {
+    /// Reports what a single value cannot say about itself.
+    pub(crate) fn check(&self, at: &mut Reader<'_>) {
+        at.below("paths", |at| {
+            if self.paths.is_empty() {
+                at.error_with_hint(
+                    Code::BadValue,
+                    "a route needs a path",
+                    "for all paths: [\"/*\"]",
+                );
+            }
+            repeated(self.paths.iter().map(PathPattern::as_str), at);
+        });
+        at.below("methods", |at| repeated(self.methods.iter().map(|method| method.as_str()), at));
+        at.below("match", |at| {
+            at.below("headers", |at| {
+                for (index, predicate) in self.matches.headers.iter().enumerate() {
+                    if !is_token(&predicate.name) {
+                        at.below(&index.to_string(), |at| {
+                            at.below("name", |at| {
+                                let message = format!("{:?} is not a header name", predicate.name);
+                                at.error(Code::BadName, message);
+                            });
+                        });
+                    }
+                }
+            });
+        });
+    }
+}
+
+/// A token of RFC 9110 §5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Reports entries of a list that stand in it before.
+pub(crate) fn repeated<'a>(entries: impl Iterator<Item = &'a str>, at: &mut Reader<'_>) {
+    let mut seen = BTreeMap::new();
+    for (index, entry) in entries.enumerate() {
+        if let Some(first) = seen.insert(entry, index) {
+            at.below(&index.to_string(), |at| {
+                let message = format!("{entry:?} stands already at {first}");
+                at.error_with_hint(Code::BadValue, message, "keep one of them");
+            });
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! `runtime/<service>.json`: what a group owns about a service. Never promoted.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::value::{SecondsOrNone, keyword};
+use super::{Presence, Reader, Seconds, Shape, document, or};
+use crate::diagnostic::Code;
+use crate::host::HostPattern;
+use crate::name::UpstreamName;
+use crate::path;
+
+document! {
+    /// The runtime of a service in a group.
+    pub struct Runtime {
+        /// Whether the service takes requests in this group.
+        "enabled" enabled: bool = or(true),
+        /// Hosts that the service answers to; empty: any.
+        "hosts" hosts: Vec<HostPattern> = or(json!([])),
+        /// Put before every path of the service.
+        "path_prefix" path_prefix: PathPrefix = or(""),
+        /// Whether the prefix is taken off again before forwarding.
+        "strip_path_prefix" strip_path_prefix: bool = or(true),
+        /// Where requests go, by the name that routes use.
+        "upstreams" upstreams: BTreeMap<UpstreamName, Upstream> = or(json!({})),
+    }
+}
+
+document! {
+    /// A set of nodes and how they are spoken to.
+    pub struct Upstream {
+        /// The nodes.
+        "nodes" nodes: Vec<Node> = or(json!([])),
+        /// The protocol spoken to the nodes.
+        "scheme" scheme: Scheme = or("http"),
+        /// Which host name the nodes are told.
+        "pass_host" pass_host: PassHost = or("pass"),
+        /// The host name that `"pass_host": "rewrite"` tells them.
+        "upstream_host" upstream_host: String = or(""),
+        /// How a node is chosen.
+        "balancer" balancer: Balancer = or(json!({})),
+        /// Further tries after the first; absent: one for each other node.
+        "retries" retries: Option<u32> = Presence::Absent,
+        /// What makes another try.
+        "retry_on" retry_on: Vec<RetryOn> = or(json!(["connect"])),
+        /// Time for all tries together; 0: no limit.
+        "retry_timeout" retry_timeout: SecondsOrNone = or(0),
+        /// Times of one try.
+        "timeout" timeout: Timeout = or(json!({})),
+        /// Idle connections to the nodes.
+        "keepalive" keepalive: Keepalive = or(json!({})),
+        /// TLS to the nodes.
+        "tls" tls: UpstreamTls = or(json!({})),
+        /// Health checks.
+        "checks" checks: Checks = or(json!({})),
+    }
+}
+
+document! {
+    /// One place where requests go.
+    pub struct Node {
+        /// A host name or IP address, or a reference for the gateway to resolve.
+        "host" host: NodeHost = Presence::Required,
+        /// The port.
+        "port" port: u16 = Presence::Required,
+        /// The node's share among its tier; 0: drained.
+        "weight" weight: u32 = or(100),
+        /// The node's tier; a lower one is used only when no node of the higher ones can be.
+        "priority" priority: i32 = or(0),
+    }
+}
+
+keyword! {
+    /// The protocol spoken to nodes.
+    pub enum Scheme {
+        /// HTTP/1.1.
+        Http = "http",
+        /// HTTP over TLS; HTTP/2 when the node offers it.
+        Https = "https",
+        /// HTTP/2 without TLS.
+        H2c = "h2c",
+        /// gRPC: HTTP/2 without TLS.
+        Grpc = "grpc",
+        /// gRPC over TLS.
+        Grpcs = "grpcs",
+    }
+}
+
+impl Scheme {
+    /// The port that a host name without one means.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        if self.is_tls() { 443 } else { 80 }
+    }
+
+    /// Whether the nodes are spoken to over TLS.
+    #[must_use]
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Grpcs)
+    }
+}
+
+keyword! {
+    /// Which host name the nodes are told.
+    pub enum PassHost {
+        /// The client's.
+        Pass = "pass",
+        /// The node's, with the port when it is not the scheme's default.
+        Node = "node",
+        /// `upstream_host`.
+        Rewrite = "rewrite",
+    }
+}
+
+document! {
+    /// How a node is chosen among those of the tier.
+    pub struct Balancer {
+        /// The method.
+        "type" r#type: BalancerType = or("roundrobin"),
+        /// What a consistent hash is taken of.
+        "hash_on" hash_on: Option<HashOn> = Presence::Absent,
+        /// The name of the header, cookie or query parameter to hash.
+        "key" key: Option<String> = Presence::Absent,
+    }
+}
+
+keyword! {
+    /// A method of choosing a node.
+    pub enum BalancerType {
+        /// Smooth weighted round robin.
+        Roundrobin = "roundrobin",
+        /// Consistent hash.
+        Chash = "chash",
+        /// The node with the fewest requests in flight for its weight.
+        LeastConn = "least_conn",
+        /// The node with the lowest moving average of latency.
+        Ewma = "ewma",
+        /// The less loaded of two nodes taken by chance.
+        P2c = "p2c",
+    }
+}
+
+keyword! {
+    /// What a consistent hash is taken of.
+    pub enum HashOn {
+        /// The header that `key` names.
+        Header = "header",
+        /// The cookie that `key` names.
+        Cookie = "cookie",
+        /// The query parameter that `key` names.
+        Query = "query",
+        /// The client's address.
+        RemoteAddr = "remote_addr",
+        /// The consumer.
+        Consumer = "consumer",
+        /// The path and query.
+        Uri = "uri",
+    }
+}
+
+document! {
+    /// Times of one try.
+    pub struct Timeout {
+        /// For connecting.
+        "connect" connect: Seconds = or(6),
+        /// Between two writes.
+        "send" send: Seconds = or(60),
+        /// Between two reads.
+        "read" read: Seconds = or(60),
+    }
+}
+
+document! {
+    /// Idle connections to the nodes of an upstream.
+    pub struct Keepalive {
+        /// How many are kept; 0: none.
+        "size" size: u32 = or(320),
+        /// How long one is kept.
+        "idle_timeout" idle_timeout: Seconds = or(60),
+        /// How many requests one may carry.
+        "requests" requests: u32 = or(1000),
+    }
+}
+
+document! {
+    /// TLS to the nodes of an upstream.
+    pub struct UpstreamTls {
+        /// Whether the node's certificate must be valid for its name.
+        "verify" verify: bool = or(true),
+        /// Reference to the PEM certificates to trust in the place of the system's.
+        "ca" ca: String = or(""),
+        /// Name of the certificate to show to the node.
+        "client_certificate" client_certificate: String = or(""),
+    }
+}
+
+/// What makes another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RetryOn {
+    /// No connection could be made; the node has seen nothing of the request.
+    Connect,
+    /// A time ran out.
+    Timeout,
+    /// The connection broke before an answer.
+    Reset,
+    /// Any status from 500 to 599.
+    ServerError,
+    /// This status.
+    Status(u16),
+}
+
+impl Shape for RetryOn {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        match at.text(json)? {
+            "connect" => Some(Self::Connect),
+            "timeout" => Some(Self::Timeout),
+            "reset" => Some(Self::Reset),
+            "5xx" => Some(Self::ServerError),
+            other => {
+                let status = other.parse().ok().filter(|status| (400..600).contains(status));
+                if status.is_none() {
+                    at.error_with_hint(
+                        Code::BadValue,
+                        format!("{other:?} is nothing that makes another try"),
+                        "one of connect, timeout, reset, 5xx, or a status such as \"503\"",
+                    );
+                }
+                status.map(Self::Status)
+            }
+        }
+    }
+}
+
+/// Health checks of an upstream. This version has none: only the empty object is accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checks;
+
+impl Shape for Checks {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let object = at.object(json, &[])?;
+        object.is_empty().then_some(Self)
+    }
+}
+
+/// Where a node is: a host name, an IP address, or a `$env://` or `$file://` reference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeHost(String);
+
+impl NodeHost {
+    /// The host as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Shape for NodeHost {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let text = at.text(json)?;
+        let reference = super::reference::is_gateway_reference(text);
+        if reference || text.parse::<IpAddr>().is_ok() || crate::host::is_host_name(text) {
+            return Some(Self(text.to_owned()));
+        }
+        at.error_with_hint(
+            Code::BadHost,
+            format!("{text:?} is not a host name or IP address"),
+            "write the port in \"port\" and no scheme: \"httpbin.org\", \"10.0.0.7\", \"::1\"",
+        );
+        None
+    }
+}
+
+/// What stands before every path of a service: empty, or a normal path that does not end in `/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathPrefix(String);
+
+impl PathPrefix {
+    /// The prefix as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Shape for PathPrefix {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let text = at.text(json)?;
+        let plain = !text.ends_with('/') && !text.contains(['*', '{', '}', '?', '#']);
+        if text.is_empty() || (plain && path::is_normal(text)) {
+            return Some(Self(text.to_owned()));
+        }
+        at.error_with_hint(
+            Code::BadPath,
+            format!("{text:?} is not a path prefix"),
+            "it begins with '/', does not end in one, and has no '*', '{' or escapes to normalise",
+        );
+        None
+    }
+}
+
+impl Runtime {
+    /// The runtime of a service whose group has said nothing about it.
+    #[must_use]
+    pub fn empty() -> Self {
+        let mut findings = Vec::new();
+        Self::read(&json!({}), &mut Reader::new("runtime", &mut findings))
+            .expect("every key of a runtime has a default")
+    }
+
+    /// Reports what a single value cannot say about itself.
+    pub(crate) fn check(&self, at: &mut Reader<'_>) {
+        let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
+        at.below("hosts", |at| super::route::repeated(hosts.iter().map(String::as_str), at));
+        at.below("upstreams", |at| {
+            for (name, upstream) in &self.upstreams {
+                at.below(name.as_str(), |at| upstream.check(at));
+            }
+        });
+    }
+}
+
+impl Upstream {
+    fn check(&self, at: &mut Reader<'_>) {
+        let nodes: Vec<String> =
+            self.nodes.iter().map(|node| format!("{} {}", node.host.as_str(), node.port)).collect();
+        at.below("nodes", |at| super::route::repeated(nodes.iter().map(String::as_str), at));
+        let rewrites = self.pass_host == PassHost::Rewrite;
+        if rewrites == self.upstream_host.is_empty() {
+            at.below("upstream_host", |at| {
+                let message = if rewrites {
+                    "\"pass_host\": \"rewrite\" needs an upstream_host"
+                } else {
+                    "upstream_host is used only with \"pass_host\": \"rewrite\""
+                };
+                at.error(Code::BadValue, message);
+            });
+        }
+        if rewrites && !self.upstream_host.is_empty() && !is_host_and_port(&self.upstream_host) {
+            at.below("upstream_host", |at| {
+                let message = format!("{:?} is not a host name", self.upstream_host);
+                at.error(Code::BadHost, message);
+            });
+        }
+        self.balancer.check(at);
+        if !self.tls.ca.is_empty() && !super::reference::is_gateway_reference(&self.tls.ca) {
+            at.below("tls", |at| {
+                at.below("ca", |at| {
+                    at.error_with_hint(
+                        Code::BadValue,
+                        "the certificates are given by reference",
+                        "write \"$file:///etc/ssl/upstream-ca.pem\" or \"$env://UPSTREAM_CA\"",
+                    );
+                });
+            });
+        }
+        if !self.tls.client_certificate.is_empty() {
+            at.below("tls", |at| {
+                at.below("client_certificate", |at| {
+                    at.error(Code::BadValue, "this version has no client certificates");
+                });
+            });
+        }
+    }
+}
+
+impl Balancer {
+    fn check(&self, at: &mut Reader<'_>) {
+        at.below("balancer", |at| {
+            let hashes = self.r#type == BalancerType::Chash;
+            if !hashes && (self.hash_on.is_some() || self.key.is_some()) {
+                at.error(Code::BadValue, "hash_on and key are used only with \"type\": \"chash\"");
+            }
+            if !hashes {
+                return;
+            }
+            let keyed =
+                matches!(self.hash_on, Some(HashOn::Header | HashOn::Cookie | HashOn::Query));
+            match self.hash_on {
+                None => at.error_with_hint(
+                    Code::MissingKey,
+                    "a consistent hash needs hash_on",
+                    "one of header, cookie, query, remote_addr, uri",
+                ),
+                Some(HashOn::Consumer) => at.below("hash_on", |at| {
+                    at.error(Code::BadValue, "this version has no consumers to hash on");
+                }),
+                Some(_) if keyed == self.key.as_deref().unwrap_or("").is_empty() => {
+                    let message =
+                        if keyed { "hash_on needs a key" } else { "hash_on takes no key" };
+                    at.below("key", |at| at.error(Code::BadValue, message));
+                }
+                Some(_) => {}
+            }
+        });
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    if super::reference::is_gateway_reference(text) {
+        return true;
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(':') && !port.contains(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host_is_fine = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => crate::host::is_host_name(host),
+    };
+    host_is_fine && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}

@@ -1,0 +1,331 @@
+//! Single values of documents: numbers with a range, words, times, regular expressions.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Reader, Shape};
+use crate::diagnostic::{Code, did_you_mean};
+use crate::name::{GroupName, UpstreamName};
+
+impl Shape for bool {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let value = json.as_bool();
+        if value.is_none() {
+            at.wrong_type("true or false", json);
+        }
+        value
+    }
+}
+
+impl Shape for String {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        at.text(json).map(str::to_owned)
+    }
+}
+
+/// Free JSON, for parts whose meaning another layer checks.
+impl Shape for Value {
+    fn read(json: &Value, _at: &mut Reader<'_>) -> Option<Self> {
+        Some(json.clone())
+    }
+}
+
+impl Shape for i32 {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let value = at.integer(json, i64::from(Self::MIN), i64::from(Self::MAX))?;
+        Self::try_from(value).ok()
+    }
+}
+
+/// Sizes, weights and counts: up to 2^31 - 1.
+impl Shape for u32 {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let value = at.integer(json, 0, i64::from(i32::MAX))?;
+        Self::try_from(value).ok()
+    }
+}
+
+/// A port: 1 to 65535.
+impl Shape for u16 {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let value = at.integer(json, 1, i64::from(Self::MAX))?;
+        Self::try_from(value).ok()
+    }
+}
+
+macro_rules! shape_by_parsing {
+    ($($type:ty: $code:expr),+ $(,)?) => {
+        $(impl Shape for $type {
+            fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+                at.parsed(json, $code)
+            }
+        })+
+    };
+}
+
+shape_by_parsing! {
+    GroupName: Code::BadName,
+    UpstreamName: Code::BadName,
+    crate::pattern::PathPattern: Code::BadPath,
+}
+
+/// A CIDR block; a bare address is a block of one.
+impl Shape for ipnet::IpNet {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let text = at.text(json)?;
+        let block = text
+            .parse::<Self>()
+            .ok()
+            .or_else(|| text.parse::<std::net::IpAddr>().ok().map(Self::from));
+        if block.is_none() {
+            let message = format!("{text:?} is not an IP address or CIDR block");
+            at.error_with_hint(Code::BadCidr, message, "write 10.0.0.0/8 or 2001:db8::/32");
+        }
+        block.map(|block| block.trunc())
+    }
+}
+
+/// Declares a word that a key takes, out of a closed list.
+macro_rules! keyword {
+    (
+        $(#[$doc:meta])*
+        pub enum $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal),+ $(,)? }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$word_doc])* $variant),+
+        }
+
+        impl $name {
+            /// The word as documents write it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl $crate::document::Shape for $name {
+            fn read(
+                json: &serde_json::Value,
+                at: &mut $crate::document::Reader<'_>,
+            ) -> Option<Self> {
+                match at.text(json)? {
+                    $($word => Some(Self::$variant),)+
+                    other => {
+                        $crate::document::value::unknown_word(other, &[$($word),+], at);
+                        None
+                    }
+                }
+            }
+        }
+    };
+}
+pub(crate) use keyword;
+
+/// Reports a word that is not in the list.
+pub(crate) fn unknown_word(word: &str, known: &[&str], at: &mut Reader<'_>) {
+    let hint = did_you_mean(word, known.iter().copied())
+        .unwrap_or_else(|| format!("one of {}", known.join(", ")));
+    at.error_with_hint(Code::BadValue, format!("{word:?} is not known here"), hint);
+}
+
+keyword! {
+    /// A method that a route can name.
+    pub enum Method {
+        /// GET; does not imply HEAD.
+        Get = "GET",
+        /// HEAD.
+        Head = "HEAD",
+        /// POST.
+        Post = "POST",
+        /// PUT.
+        Put = "PUT",
+        /// DELETE.
+        Delete = "DELETE",
+        /// PATCH.
+        Patch = "PATCH",
+        /// OPTIONS.
+        Options = "OPTIONS",
+        /// TRACE.
+        Trace = "TRACE",
+        /// PURGE, of HTTP caches.
+        Purge = "PURGE",
+    }
+}
+
+/// A span of time in seconds, greater than 0, at most a year.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Seconds(f64);
+
+impl Seconds {
+    const YEAR: f64 = 366.0 * 86_400.0;
+
+    /// The span for the clock.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_secs_f64(self.0)
+    }
+}
+
+impl Shape for Seconds {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let Some(seconds) = json.as_f64() else {
+            at.wrong_type("a number of seconds", json);
+            return None;
+        };
+        if seconds.is_finite() && (1e-6..=Self::YEAR).contains(&seconds) {
+            return Some(Self(seconds));
+        }
+        let message = format!("{json} is not a time in seconds greater than 0, at most a year");
+        at.error(Code::BadValue, message);
+        None
+    }
+
+    fn expand(json: &Value) -> Value {
+        whole_number(json)
+    }
+
+    fn canonical(json: &Value) -> Value {
+        whole_number(json)
+    }
+}
+
+/// 6.0 and 6 are the same time: the whole number is canonical.
+fn whole_number(json: &Value) -> Value {
+    match json.as_f64() {
+        Some(number) if number.fract() == 0.0 && (0.0..1e15).contains(&number) => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+            let whole = number as u64;
+            Value::from(whole)
+        }
+        _ => json.clone(),
+    }
+}
+
+/// A span of time in seconds where 0 means none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SecondsOrNone(pub Option<Seconds>);
+
+impl Shape for SecondsOrNone {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        if json.as_f64() == Some(0.0) {
+            return Some(Self(None));
+        }
+        Seconds::read(json, at).map(|seconds| Self(Some(seconds)))
+    }
+
+    fn expand(json: &Value) -> Value {
+        whole_number(json)
+    }
+
+    fn canonical(json: &Value) -> Value {
+        whole_number(json)
+    }
+}
+
+/// A regular expression in linear time that matches a whole value.
+#[derive(Clone)]
+pub struct Regex {
+    source: String,
+    compiled: regex::Regex,
+}
+
+impl Regex {
+    /// Largest compiled form, in bytes.
+    const SIZE_LIMIT: usize = 256 << 10;
+
+    /// Compiles `source`, anchored at both ends.
+    ///
+    /// # Errors
+    /// When it is not a regular expression or compiles to more than 256 KiB.
+    pub fn new(source: &str) -> Result<Self, RegexError> {
+        // Compiled alone first: a source such as `a)|(b` must not escape the anchoring group.
+        let compile = |text: &str| {
+            regex::RegexBuilder::new(text)
+                .size_limit(Self::SIZE_LIMIT)
+                .build()
+                .map_err(|error| RegexError { reason: last_line(&error.to_string()) })
+        };
+        compile(source)?;
+        let compiled = compile(&format!(r"\A(?:{source})\z"))?;
+        Ok(Self { source: source.to_owned(), compiled })
+    }
+
+    /// The expression as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether the whole of `text` matches.
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
+        self.compiled.is_match(text)
+    }
+}
+
+fn last_line(text: &str) -> String {
+    text.lines().last().unwrap_or(text).trim_start_matches("error: ").to_owned()
+}
+
+/// Why a text is not a usable regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a usable regular expression: {reason}")]
+pub struct RegexError {
+    reason: String,
+}
+
+impl fmt::Debug for Regex {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.source, out)
+    }
+}
+
+impl PartialEq for Regex {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Regex {}
+
+impl Shape for Regex {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let text = at.text(json)?;
+        match Self::new(text) {
+            Ok(regex) => Some(regex),
+            Err(error) => {
+                at.error(Code::BadRegex, error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// The plugins of a service or route: built-in plugins by name, with their settings.
+///
+/// This version has no built-in plugins, so that every name is [`Code::UnknownPlugin`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plugins(BTreeMap<String, Value>);
+
+impl Shape for Plugins {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let Some(object) = json.as_object() else {
+            at.wrong_type("an object", json);
+            return None;
+        };
+        for name in object.keys() {
+            at.below(name, |at| {
+                let message = format!("there is no built-in plugin {name:?}");
+                at.error_with_hint(Code::UnknownPlugin, message, "this version has no plugins");
+            });
+        }
+        object.is_empty().then(Self::default)
+    }
+}

@@ -1,0 +1,331 @@
+//! What the index is asked.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::types::Value as Sql;
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+use super::Index;
+use super::fold::oid;
+use crate::name::{CommitId, ContentId, GroupName, Revision, ServiceName};
+use crate::store::StoreError;
+use crate::version::Version;
+
+/// A commit of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommitRow {
+    pub(crate) revision: Revision,
+    pub(crate) commit: CommitId,
+    pub(crate) event: String,
+    pub(crate) actor: String,
+    pub(crate) author: String,
+    pub(crate) at: Timestamp,
+    pub(crate) subject: String,
+    pub(crate) service: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) from_group: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+/// A version of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VersionRow {
+    pub(crate) version: Version,
+    pub(crate) commit: CommitId,
+    pub(crate) content: ContentId,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: String,
+    pub(crate) message: String,
+}
+
+/// Which events of a group are wanted, newest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HistoryQuery {
+    pub(crate) service: Option<ServiceName>,
+    pub(crate) actor: Option<String>,
+    pub(crate) event: Option<String>,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    /// Only revisions before this one.
+    pub(crate) before: Option<Revision>,
+    pub(crate) limit: usize,
+}
+
+const COMMIT: &str = "c.revision, c.id, c.event, c.actor, c.author, c.at, c.subject, c.service, \
+                      c.version, c.from_group, c.reason, c.request_id";
+const VERSION: &str = "v.version, v.commit_id, v.content, v.created_at, v.created_by, v.message";
+
+impl Index {
+    /// The head of a group that was folded last, with its revision.
+    pub(crate) fn head(
+        &self,
+        group: &GroupName,
+    ) -> Result<Option<(CommitId, Revision)>, StoreError> {
+        let state = self.lock();
+        let mut statement = state
+            .sql
+            .prepare_cached("SELECT commit_id, revision FROM heads WHERE group_name = ?1")?;
+        let row: Option<(Vec<u8>, u64)> = statement
+            .query_row([group.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        row.map(|(id, revision)| Ok((CommitId(oid(&id)?), Revision(revision)))).transpose()
+    }
+
+    /// The revision of a commit in a group.
+    pub(crate) fn revision(
+        &self,
+        group: &GroupName,
+        commit: CommitId,
+    ) -> Result<Option<Revision>, StoreError> {
+        Ok(self.commit(group, commit)?.map(|row| row.revision))
+    }
+
+    /// A commit of a group.
+    pub(crate) fn commit(
+        &self,
+        group: &GroupName,
+        commit: CommitId,
+    ) -> Result<Option<CommitRow>, StoreError> {
+        self.one_commit("c.id = ?2", params![group.as_str(), commit.0.as_bytes()])
+    }
+
+    /// The commit at a revision of a group.
+    pub(crate) fn commit_at(
+        &self,
+        group: &GroupName,
+        revision: Revision,
+    ) -> Result<Option<CommitRow>, StoreError> {
+        self.one_commit("c.revision = ?2", params![group.as_str(), revision.0])
+    }
+
+    fn one_commit(
+        &self,
+        condition: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Option<CommitRow>, StoreError> {
+        let state = self.lock();
+        let text =
+            format!("SELECT {COMMIT} FROM commits c WHERE c.group_name = ?1 AND {condition}");
+        let mut statement = state.sql.prepare_cached(&text)?;
+        let mut rows = statement.query(parameters)?;
+        rows.next()?.map(commit_row).transpose()
+    }
+
+    /// Events of a group, newest first.
+    pub(crate) fn history(
+        &self,
+        group: &GroupName,
+        query: &HistoryQuery,
+    ) -> Result<Vec<CommitRow>, StoreError> {
+        let mut values: Vec<Sql> = vec![group.to_string().into()];
+        let mut text = format!("SELECT {COMMIT} FROM commits c");
+        if let Some(service) = &query.service {
+            values.push(service.to_string().into());
+            text += " JOIN touches t ON t.group_name = c.group_name AND t.revision = c.revision \
+                     AND t.service = ?2";
+        }
+        text += " WHERE c.group_name = ?1";
+        let mut also = |condition: &str, value: Option<Sql>| {
+            if let Some(value) = value {
+                values.push(value);
+                text += &format!(" AND {condition} ?{}", values.len());
+            }
+        };
+        let seconds = |at: Timestamp| Sql::from(at.as_second());
+        also("c.actor =", query.actor.clone().map(Sql::from));
+        also("c.event =", query.event.clone().map(Sql::from));
+        also("c.at >=", query.since.map(seconds));
+        also("c.at <=", query.until.map(seconds));
+        let before = query.before.map(|revision| i64::try_from(revision.0).unwrap_or(i64::MAX));
+        let by_service = query.service.is_some();
+        also(if by_service { "t.revision <" } else { "c.revision <" }, before.map(Sql::from));
+        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        // Ordered by the table that is walked, so that a page costs a page.
+        text += if by_service { " ORDER BY t.revision DESC" } else { " ORDER BY c.revision DESC" };
+        values.push(limit.into());
+        text += &format!(" LIMIT ?{}", values.len());
+        let state = self.lock();
+        let mut statement = state.sql.prepare_cached(&text)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(commit_row(row)?);
+        }
+        Ok(found)
+    }
+
+    /// The last commit that touched each service of a group.
+    pub(crate) fn last_touches(
+        &self,
+        group: &GroupName,
+    ) -> Result<BTreeMap<String, CommitRow>, StoreError> {
+        let state = self.lock();
+        let text = format!(
+            "SELECT {COMMIT}, t.service FROM
+               (SELECT service, max(revision) AS revision FROM touches WHERE group_name = ?1
+                GROUP BY service) t
+             JOIN commits c ON c.group_name = ?1 AND c.revision = t.revision"
+        );
+        let mut statement = state.sql.prepare_cached(&text)?;
+        let mut rows = statement.query([group.as_str()])?;
+        let mut found = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            found.insert(row.get(12)?, commit_row(row)?);
+        }
+        Ok(found)
+    }
+
+    /// The last commit that touched a service of a group.
+    pub(crate) fn last_touch(
+        &self,
+        group: &GroupName,
+        service: &ServiceName,
+    ) -> Result<Option<CommitRow>, StoreError> {
+        let query = HistoryQuery { service: Some(service.clone()), limit: 1, ..Default::default() };
+        Ok(self.history(group, &query)?.into_iter().next())
+    }
+
+    /// The versions of a service, newest first by precedence.
+    pub(crate) fn versions(&self, service: &ServiceName) -> Result<Vec<VersionRow>, StoreError> {
+        self.version_rows("v.service = ?1", params![service.as_str()])
+    }
+
+    /// One version of a service.
+    pub(crate) fn version(
+        &self,
+        service: &ServiceName,
+        version: &Version,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        let condition = "v.service = ?1 AND v.version = ?2";
+        let rows = self.version_rows(condition, params![service.as_str(), version.to_string()])?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// The version that names this content of a service.
+    pub(crate) fn version_of(
+        &self,
+        service: &ServiceName,
+        content: ContentId,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        let condition = "v.service = ?1 AND v.content = ?2";
+        let rows = self.version_rows(condition, params![service.as_str(), content.0.as_bytes()])?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// The versions that a group has run of a service, newest first by precedence.
+    pub(crate) fn versions_run(
+        &self,
+        group: &GroupName,
+        service: &ServiceName,
+    ) -> Result<Vec<VersionRow>, StoreError> {
+        self.version_rows(
+            "v.service = ?1 AND EXISTS (SELECT 1 FROM touches t WHERE t.service = ?1
+               AND t.content = v.content AND t.group_name = ?2)",
+            params![service.as_str(), group.as_str()],
+        )
+    }
+
+    /// The version that the group ran last of a service: what its content is based on.
+    pub(crate) fn based_on(
+        &self,
+        group: &GroupName,
+        service: &ServiceName,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        let state = self.lock();
+        let text = format!(
+            "SELECT {VERSION} FROM touches t
+             JOIN versions v ON v.service = t.service AND v.content = t.content
+             WHERE t.group_name = ?1 AND t.service = ?2 ORDER BY t.revision DESC LIMIT 1"
+        );
+        let mut statement = state.sql.prepare_cached(&text)?;
+        let mut rows = statement.query(params![group.as_str(), service.as_str()])?;
+        rows.next()?.map(version_row).transpose()
+    }
+
+    /// Whether a group has run this content of a service at some commit of its history.
+    pub(crate) fn has_run(
+        &self,
+        group: &GroupName,
+        service: &ServiceName,
+        content: ContentId,
+    ) -> Result<bool, StoreError> {
+        let state = self.lock();
+        let mut statement = state.sql.prepare_cached(
+            "SELECT 1 FROM touches WHERE service = ?1 AND content = ?2 AND group_name = ?3 LIMIT 1",
+        )?;
+        Ok(statement.exists(params![service.as_str(), content.0.as_bytes(), group.as_str()])?)
+    }
+
+    /// Every version of every service: its content and number.
+    pub(crate) fn all_versions(
+        &self,
+    ) -> Result<BTreeMap<String, Vec<(Version, ContentId)>>, StoreError> {
+        let state = self.lock();
+        let mut statement =
+            state.sql.prepare_cached("SELECT service, version, content FROM versions")?;
+        let mut rows = statement.query([])?;
+        let mut found: BTreeMap<String, Vec<(Version, ContentId)>> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let content = ContentId(oid(&row.get::<_, Vec<u8>>(2)?)?);
+            found.entry(row.get(0)?).or_default().push((number(row, 1)?, content));
+        }
+        Ok(found)
+    }
+
+    fn version_rows(
+        &self,
+        condition: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Vec<VersionRow>, StoreError> {
+        let state = self.lock();
+        let text = format!("SELECT {VERSION} FROM versions v WHERE {condition}");
+        let mut statement = state.sql.prepare_cached(&text)?;
+        let mut rows = statement.query(parameters)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(version_row(row)?);
+        }
+        found.sort_by(|a, b| b.version.cmp(&a.version));
+        Ok(found)
+    }
+}
+
+fn commit_row(row: &Row<'_>) -> Result<CommitRow, StoreError> {
+    Ok(CommitRow {
+        revision: Revision(row.get(0)?),
+        commit: CommitId(oid(&row.get::<_, Vec<u8>>(1)?)?),
+        event: row.get(2)?,
+        actor: row.get(3)?,
+        author: row.get(4)?,
+        at: timestamp(row.get(5)?),
+        subject: row.get(6)?,
+        service: row.get(7)?,
+        version: row.get(8)?,
+        from_group: row.get(9)?,
+        reason: row.get(10)?,
+        request_id: row.get(11)?,
+    })
+}
+
+fn version_row(row: &Row<'_>) -> Result<VersionRow, StoreError> {
+    Ok(VersionRow {
+        version: number(row, 0)?,
+        commit: CommitId(oid(&row.get::<_, Vec<u8>>(1)?)?),
+        content: ContentId(oid(&row.get::<_, Vec<u8>>(2)?)?),
+        created_at: timestamp(row.get(3)?),
+        created_by: row.get(4)?,
+        message: row.get(5)?,
+    })
+}
+
+fn number(row: &Row<'_>, column: usize) -> Result<Version, StoreError> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| StoreError::Damaged(format!("the index: {error}")))
+}
+
+/// A time that git can write and no clock shows becomes the epoch.
+fn timestamp(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}

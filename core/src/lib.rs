@@ -1,0 +1,28 @@
+//! Documents, validation, git store, versions and promotion of Refgate.
+//!
+//! A synchronous library that is given paths, bytes, a clock and names; it knows nothing of HTTP,
+//! async runtimes, the environment or a terminal.
+
+pub mod change;
+pub mod config;
+mod content;
+pub mod diagnostic;
+pub mod diff;
+pub mod document;
+mod error;
+pub mod event;
+pub mod host;
+mod index;
+pub mod json;
+pub mod merge;
+pub mod name;
+pub mod path;
+pub mod pattern;
+pub mod repository;
+pub mod store;
+pub mod template;
+pub mod validate;
+pub mod version;
+pub mod view;
+
+pub use error::{Conflict, Error};

@@ -1,0 +1,285 @@
+//! Three-way merge of versioned content by meaning.
+//!
+//! Files and objects by key, sets as sets, lists of named things by name, everything else as one
+//! value. What one side left alone takes the other's value; what both changed differently is a
+//! conflict, told with all three values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use crate::json::join;
+
+/// The documents of a service's content by path, each with every default filled in.
+pub(crate) type Content = BTreeMap<String, Value>;
+
+/// Who wins where both sides changed the same thing differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnConflict {
+    /// Nobody: the promotion is refused.
+    #[default]
+    Abort,
+    /// The version that comes.
+    Theirs,
+    /// The target.
+    Ours,
+}
+
+/// What both sides changed differently.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Clash {
+    pub(crate) file: String,
+    pub(crate) pointer: String,
+    pub(crate) base: Option<Value>,
+    pub(crate) ours: Option<Value>,
+    pub(crate) theirs: Option<Value>,
+}
+
+/// The merged content, with every clash settled in favour of `on_conflict`, and the clashes.
+pub(crate) fn merge(
+    base: &Content,
+    ours: &Content,
+    theirs: &Content,
+    on_conflict: OnConflict,
+) -> (Content, Vec<Clash>) {
+    let paths: BTreeSet<&String> = base.keys().chain(ours.keys()).chain(theirs.keys()).collect();
+    let mut merged = Content::new();
+    let mut clashes = Vec::new();
+    for path in paths {
+        let mut merger = Merger { file: path, on_conflict, clashes: &mut clashes };
+        let sides = Sides { base: base.get(path), ours: ours.get(path), theirs: theirs.get(path) };
+        if let Some(value) = merger.value(sides, "") {
+            merged.insert(path.clone(), value);
+        }
+    }
+    (merged, clashes)
+}
+
+#[derive(Clone, Copy)]
+struct Sides<'v> {
+    base: Option<&'v Value>,
+    ours: Option<&'v Value>,
+    theirs: Option<&'v Value>,
+}
+
+struct Merger<'a> {
+    file: &'a str,
+    on_conflict: OnConflict,
+    clashes: &'a mut Vec<Clash>,
+}
+
+impl Merger<'_> {
+    fn value(&mut self, sides: Sides<'_>, pointer: &str) -> Option<Value> {
+        let Sides { base, ours, theirs } = sides;
+        if ours == theirs || theirs == base {
+            return ours.cloned();
+        }
+        if ours == base {
+            return theirs.cloned();
+        }
+        match (base, ours, theirs) {
+            (Some(Value::Object(base)), Some(Value::Object(ours)), Some(Value::Object(theirs))) => {
+                Some(Value::Object(self.object(base, ours, theirs, pointer)))
+            }
+            (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(theirs)))
+                if is_set(pointer) =>
+            {
+                Some(Value::Array(set(base, ours, theirs)))
+            }
+            (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(theirs)))
+                if is_named_list(pointer) =>
+            {
+                self.named_list([base, ours, theirs], pointer)
+                    .or_else(|| self.clash(sides, pointer))
+            }
+            _ => self.clash(sides, pointer),
+        }
+    }
+
+    fn clash(&mut self, sides: Sides<'_>, pointer: &str) -> Option<Value> {
+        self.clashes.push(Clash {
+            file: self.file.to_owned(),
+            pointer: pointer.to_owned(),
+            base: sides.base.cloned(),
+            ours: sides.ours.cloned(),
+            theirs: sides.theirs.cloned(),
+        });
+        match self.on_conflict {
+            OnConflict::Theirs => sides.theirs.cloned(),
+            OnConflict::Abort | OnConflict::Ours => sides.ours.cloned(),
+        }
+    }
+
+    fn object(
+        &mut self,
+        base: &Map<String, Value>,
+        ours: &Map<String, Value>,
+        theirs: &Map<String, Value>,
+        pointer: &str,
+    ) -> Map<String, Value> {
+        let keys: BTreeSet<&String> = base.keys().chain(ours.keys()).chain(theirs.keys()).collect();
+        keys.into_iter()
+            .filter_map(|key| {
+                let sides =
+                    Sides { base: base.get(key), ours: ours.get(key), theirs: theirs.get(key) };
+                let value = self.value(sides, &join(pointer, key))?;
+                Some((key.clone(), value))
+            })
+            .collect()
+    }
+
+    /// Merges lists by the `name` of their entries; nothing when a name stands in one list twice.
+    fn named_list(&mut self, lists: [&Vec<Value>; 3], pointer: &str) -> Option<Value> {
+        let [base, ours, theirs] = lists.map(|list| by_name(list));
+        let (base, ours, theirs) = (base?, ours?, theirs?);
+        let kept = base.keys().copied();
+        let added: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
+        // The base's order, then what is new by name, so that the sides are alike.
+        let order: Vec<&str> = lists[0]
+            .iter()
+            .filter_map(name_of)
+            .chain(added.into_iter().filter(|name| !kept.clone().any(|known| known == *name)))
+            .collect();
+        let merged = order.into_iter().filter_map(|name| {
+            let sides = Sides {
+                base: base.get(name).copied(),
+                ours: ours.get(name).copied(),
+                theirs: theirs.get(name).copied(),
+            };
+            // A predicate is one value: parts of two tests make no test.
+            if sides.ours == sides.theirs || sides.theirs == sides.base {
+                sides.ours.cloned()
+            } else if sides.ours == sides.base {
+                sides.theirs.cloned()
+            } else {
+                self.clash(sides, &join(pointer, name))
+            }
+        });
+        Some(merged.collect())
+    }
+}
+
+/// Lists whose order means nothing and whose entries stand once.
+fn is_set(pointer: &str) -> bool {
+    matches!(pointer, "/paths" | "/methods" | "/match/remote_addrs")
+}
+
+/// Lists whose entries are known by their name.
+fn is_named_list(pointer: &str) -> bool {
+    matches!(pointer, "/match/headers" | "/match/query" | "/match/cookies")
+}
+
+/// The base's order, then what is new in the order of its text, so that the sides are alike.
+fn set(base: &[Value], ours: &[Value], theirs: &[Value]) -> Vec<Value> {
+    let stays = |value: &&Value| ours.contains(value) && theirs.contains(value);
+    let added: BTreeMap<String, &Value> = ours
+        .iter()
+        .chain(theirs)
+        .filter(|value| !base.contains(value))
+        .map(|value| (value.to_string(), value))
+        .collect();
+    base.iter().filter(stays).chain(added.into_values()).cloned().collect()
+}
+
+fn name_of(entry: &Value) -> Option<&str> {
+    entry.get("name").and_then(Value::as_str)
+}
+
+fn by_name(list: &[Value]) -> Option<BTreeMap<&str, &Value>> {
+    let named: Option<BTreeMap<_, _>> =
+        list.iter().map(|entry| name_of(entry).map(|name| (name, entry))).collect();
+    named.filter(|named| named.len() == list.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn route(value: Value) -> Content {
+        Content::from([("routes/r.json".to_owned(), value)])
+    }
+
+    #[test]
+    fn by_meaning() {
+        let base = json!({"paths": ["/a"], "methods": ["GET"], "priority": 0, "labels": {"x": "1"},
+            "match": {"headers": [{"name": "h", "value": "1"}]}});
+        let ours = json!({"paths": ["/a", "/o"], "methods": [], "priority": 0,
+            "labels": {"x": "1", "o": "1"},
+            "match": {"headers": [{"name": "h", "value": "1"}, {"name": "o", "present": true}]}});
+        let theirs = json!({"paths": ["/t", "/a"], "methods": ["GET"], "priority": 5, "labels": {},
+            "match": {"headers": [{"name": "h", "value": "2"}]}});
+        let (merged, clashes) =
+            merge(&route(base), &route(ours), &route(theirs), OnConflict::Abort);
+        assert_eq!(clashes, []);
+        let expected = json!({"paths": ["/a", "/o", "/t"], "methods": [], "priority": 5,
+            "labels": {"o": "1"},
+            "match": {"headers": [{"name": "h", "value": "2"}, {"name": "o", "present": true}]}});
+        assert_eq!(merged, route(expected));
+    }
+
+    #[test]
+    fn clashes() {
+        let base = route(json!({"priority": 0, "timeout": {"read": 60}}));
+        let ours = route(json!({"priority": 1, "timeout": {"read": 60}}));
+        let theirs = route(json!({"priority": 2, "timeout": {"read": 10}}));
+        let (merged, clashes) = merge(&base, &ours, &theirs, OnConflict::Theirs);
+        assert_eq!(merged, theirs);
+        let [clash] = &clashes[..] else { panic!("one clash: {clashes:?}") };
+        assert_eq!((clash.pointer.as_str(), &clash.ours), ("/priority", &Some(json!(1))));
+        let (merged, _) = merge(&base, &ours, &theirs, OnConflict::Ours);
+        assert_eq!(merged, route(json!({"priority": 1, "timeout": {"read": 10}})));
+
+        let gone = Content::new();
+        assert_eq!(merge(&base, &gone, &base, OnConflict::Abort), (gone.clone(), vec![]));
+        assert_eq!(merge(&base, &gone, &theirs, OnConflict::Abort).1.len(), 1);
+        assert_eq!(merge(&gone, &ours, &theirs, OnConflict::Abort).1.len(), 1);
+    }
+
+    fn content() -> impl Strategy<Value = Content> {
+        let names = proptest::sample::subsequence(vec!["/a", "/b", "/c"], 0..=3);
+        let methods = proptest::sample::subsequence(vec!["GET", "PUT"], 0..=2);
+        let header = prop_oneof![
+            Just(json!([])),
+            Just(json!([{"name": "h", "value": "1"}])),
+            Just(json!([{"name": "h", "value": "2"}, {"name": "i", "present": true}]))
+        ];
+        let document =
+            (names, methods, 0..3, header).prop_map(|(paths, methods, priority, headers)| {
+                json!({"paths": paths, "methods": methods, "priority": priority,
+                   "match": {"headers": headers}})
+            });
+        proptest::collection::btree_map(
+            prop_oneof![Just("service.json".to_owned()), Just("routes/r.json".to_owned())],
+            document,
+            0..=2,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn laws(b in content(), x in content(), y in content()) {
+            for side in EVERY_SIDE {
+                prop_assert_eq!(merge(&b, &x, &b, side), (x.clone(), vec![]));
+                prop_assert_eq!(merge(&b, &b, &x, side), (x.clone(), vec![]));
+                prop_assert_eq!(merge(&b, &x, &x, side), (x.clone(), vec![]));
+            }
+            let (one, clashes) = merge(&b, &x, &y, OnConflict::Abort);
+            let (other, mirrored) = merge(&b, &y, &x, OnConflict::Abort);
+            prop_assert_eq!(clashes.len(), mirrored.len());
+            if clashes.is_empty() {
+                prop_assert_eq!(one, other);
+            }
+            // Settling in favour of a side is the mirrored merge settled in favour of the other.
+            prop_assert_eq!(
+                merge(&b, &x, &y, OnConflict::Theirs).0,
+                merge(&b, &y, &x, OnConflict::Ours).0
+            );
+        }
+    }
+
+    const EVERY_SIDE: [OnConflict; 3] = [OnConflict::Abort, OnConflict::Ours, OnConflict::Theirs];
+}

@@ -1,0 +1,151 @@
+//! One configuration repository: what the control plane asks of it and changes in it.
+//!
+//! Reads take a handle of their own and see what is published. Writes go through one thread
+//! (`writer.rs`), which plans each change against the head of that moment and publishes it by
+//! compare-and-swap, so that a foreign writer is never overwritten. All calls block.
+
+mod cache;
+mod create;
+mod reads;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::change::{Change, PlanView, Written};
+use crate::error::Error;
+use crate::index::Index;
+use crate::store::{self, OpenError, StoreError};
+
+pub(crate) use cache::Head;
+
+/// What tells the time of commits.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A configuration repository that is open. Clones share it; it closes with the last of them.
+#[derive(Clone)]
+pub struct Repository {
+    shared: Arc<Shared>,
+    writer: Arc<writer::Writer>,
+}
+
+/// What readers and the writer share.
+pub(crate) struct Shared {
+    path: PathBuf,
+    clock: Clock,
+    index: Index,
+    cache: cache::Cache,
+    /// Handles at rest; opening one costs more than a small read.
+    handles: Mutex<Vec<git2::Repository>>,
+}
+
+impl Repository {
+    /// Opens the repository at `path`, which must be one of ours.
+    ///
+    /// # Errors
+    /// When there is none, it is not ours, or it cannot be used.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let handle = store::open_for_writing(path)?;
+        let index = Index::open(&index_path(path))?;
+        index.catch_up(&handle)?;
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            clock,
+            index,
+            cache: cache::Cache::default(),
+            handles: Mutex::new(Vec::new()),
+        });
+        let writer = Arc::new(writer::Writer::start(Arc::clone(&shared), handle)?);
+        Ok(Self { shared, writer })
+    }
+
+    /// Where the repository is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Makes a change: a commit, a tag, or nothing where nothing would be different.
+    ///
+    /// When this returns, the change is flushed to disk and published.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing was changed then.
+    pub fn apply(&self, change: Change) -> Result<Written, Error> {
+        self.writer.apply(change)
+    }
+
+    /// What [`apply`](Self::apply) would do; nothing is changed.
+    ///
+    /// # Errors
+    /// The refusal that applying would meet.
+    pub fn plan(&self, change: &Change) -> Result<PlanView, Error> {
+        self.shared.read(|desk| {
+            let plan = crate::change::plan(desk, change)?;
+            plan.view(desk)
+        })
+    }
+
+    /// Makes the disposable index anew.
+    ///
+    /// # Errors
+    /// When the repository or the index cannot be used.
+    pub fn reindex(&self) -> Result<(), Error> {
+        self.shared.with_handle(|handle| Ok(self.shared.index.rebuild(handle)?))
+    }
+}
+
+/// The index stands beside the repository: `config.git` has `config.index`.
+fn index_path(repository: &Path) -> PathBuf {
+    repository.with_extension("index")
+}
+
+impl Shared {
+    /// Reads with a handle that has nothing pending, after the index has caught up.
+    pub(crate) fn read<R>(
+        &self,
+        read: impl FnOnce(&Desk<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.with_handle(|handle| {
+            self.index.catch_up(handle)?;
+            read(&Desk::new(self, handle)?)
+        })
+    }
+
+    fn with_handle<R>(
+        &self,
+        work: impl FnOnce(&git2::Repository) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let rested = self.handles.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let handle = match rested {
+            Some(handle) => handle,
+            None => git2::Repository::open_bare(&self.path).map_err(StoreError::from)?,
+        };
+        let result = work(&handle);
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+        result
+    }
+}
+
+/// What a piece of work on the repository has before it.
+pub(crate) struct Desk<'r> {
+    pub(crate) git: &'r git2::Repository,
+    pub(crate) objects: store::objects::Objects<'r>,
+    pub(crate) index: &'r Index,
+    cache: &'r cache::Cache,
+    pub(crate) now: Timestamp,
+}
+
+impl<'r> Desk<'r> {
+    fn new(shared: &'r Shared, git: &'r git2::Repository) -> Result<Self, StoreError> {
+        Ok(Self {
+            git,
+            objects: store::objects::Objects::new(git)?,
+            index: &shared.index,
+            cache: &shared.cache,
+            now: (shared.clock)(),
+        })
+    }
+}

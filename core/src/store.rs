@@ -1,0 +1,132 @@
+//! The git repository of a configuration: objects, refs, commits, and how it is opened.
+//!
+//! Who may write what and when is the business of [`crate::repository`].
+
+pub(crate) mod commit;
+mod durable;
+pub(crate) mod objects;
+mod reader;
+pub(crate) mod refs;
+
+use std::path::{Path, PathBuf};
+
+use git2::{Repository, RepositoryInitOptions};
+
+pub use reader::GroupReader;
+
+/// Why the repository could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// libgit2 says so.
+    #[error("the configuration repository cannot be used: {}", .0.message())]
+    Git(#[from] git2::Error),
+    /// Something in the repository is not as Refgate or git leave it.
+    #[error("the configuration repository is damaged: {0}")]
+    Damaged(String),
+    /// The file system says so.
+    #[error("the configuration repository cannot be used: {0}")]
+    Io(#[from] std::io::Error),
+    /// The disposable index says so.
+    #[error("the index beside the configuration repository cannot be used: {0}")]
+    Index(#[from] rusqlite::Error),
+}
+
+/// Why a repository could not be opened or made.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nothing is there.
+    #[error("there is no repository at {}", .0.display())]
+    Absent(PathBuf),
+    /// A repository, but not one of ours.
+    #[error(
+        "{} is a git repository, but not a Refgate configuration: it lacks refgate.formatversion in its git configuration",
+        .0.display()
+    )]
+    NotOurs(PathBuf),
+    /// Something is there that is no repository.
+    #[error("{} is not a git repository: {reason}", path.display())]
+    NotARepository {
+        /// The place.
+        path: PathBuf,
+        /// What libgit2 says.
+        reason: String,
+    },
+    /// It was made by a later version of Refgate.
+    #[error("{} has format {found}; this version of Refgate knows {FORMAT}", path.display())]
+    NewerFormat {
+        /// The place.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+    },
+    /// It is ours but cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The format of the repository, in its git configuration as `refgate.formatVersion`.
+const FORMAT: i64 = 1;
+
+/// Opens a repository of ours.
+pub(crate) fn open_repository(path: &Path) -> Result<Repository, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Absent(path.to_owned()));
+    }
+    let repository = Repository::open_bare(path).map_err(|error| OpenError::NotARepository {
+        path: path.to_owned(),
+        reason: error.message().to_owned(),
+    })?;
+    let format = repository
+        .config()
+        .and_then(|mut config| config.snapshot())
+        .and_then(|config| config.get_i64("refgate.formatversion"));
+    match format {
+        Ok(FORMAT) => Ok(repository),
+        Ok(found) => Err(OpenError::NewerFormat { path: path.to_owned(), found }),
+        Err(_) => Err(OpenError::NotOurs(path.to_owned())),
+    }
+}
+
+/// Opens a repository of ours for writing.
+pub(crate) fn open_for_writing(path: &Path) -> Result<Repository, OpenError> {
+    durable::enable_fsync()?;
+    open_repository(path)
+}
+
+/// Makes an empty repository of ours at `path`, where nothing may be but an empty folder.
+///
+/// It comes into being whole: it is made beside its place and moved there.
+pub(crate) fn create_repository(path: &Path) -> Result<(), OpenError> {
+    durable::enable_fsync()?;
+    let parent = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(StoreError::from)?;
+    let made =
+        tempfile::Builder::new().prefix(".config-").tempdir_in(parent).map_err(StoreError::from)?;
+    configure(made.path()).map_err(StoreError::from)?;
+    let made = made.keep();
+    std::fs::rename(&made, path).map_err(StoreError::from)?;
+    std::fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(StoreError::from)?;
+    Ok(())
+}
+
+fn configure(path: &Path) -> Result<(), git2::Error> {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).no_reinit(true).external_template(false).initial_head("test");
+    let mut config = Repository::init_opts(path, &options)?.config()?;
+    config.set_i64("refgate.formatversion", FORMAT)?;
+    // Maintenance is Refgate's own: git's pruning beside libgit2 writers destroys objects.
+    config.set_i32("core.repositoryformatversion", 1)?;
+    config.set_bool("extensions.preciousobjects", true)?;
+    config.set_i32("gc.auto", 0)?;
+    config.set_bool("maintenance.auto", false)?;
+    // Git processes flush like libgit2 does here.
+    config.set_str("core.fsync", "all")?;
+    config.set_str("core.logallrefupdates", "true")?;
+    // Refs never move backwards, and pushed objects are checked.
+    config.set_bool("receive.denynonfastforwards", true)?;
+    config.set_bool("receive.denydeletes", true)?;
+    config.set_bool("receive.fsckobjects", true)?;
+    config.set_bool("receive.autogc", false)?;
+    config.set_str("transfer.hiderefs", "refs/refgate")?;
+    Ok(())
+}

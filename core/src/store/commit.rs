@@ -1,0 +1,59 @@
+//! Commits and tags as Refgate writes them.
+
+use std::fmt::Write as _;
+
+use git2::{ObjectType, Oid};
+use jiff::Timestamp;
+
+use super::StoreError;
+use super::objects::Objects;
+use crate::event::Actor;
+
+/// Makes a commit: the author is the person, the committer is Refgate.
+pub(crate) fn make_commit(
+    objects: &Objects<'_>,
+    tree: Oid,
+    parent: Option<Oid>,
+    author: &Actor,
+    at: Timestamp,
+    message: &str,
+) -> Result<Oid, StoreError> {
+    let mut text = format!("tree {tree}\n");
+    // Writing to a string cannot fail.
+    if let Some(parent) = parent {
+        let _ = writeln!(text, "parent {parent}");
+    }
+    let _ = writeln!(text, "author {}", signature(author, at));
+    let refgate = Actor { name: "Refgate".into(), email: "refgate@refgate.invalid".into() };
+    let _ = write!(text, "committer {}\n\n{message}", signature(&refgate, at));
+    objects.make(ObjectType::Commit, text.into_bytes())
+}
+
+/// Makes the annotated tag `name` of a commit.
+pub(crate) fn make_tag(
+    objects: &Objects<'_>,
+    commit: Oid,
+    name: &str,
+    tagger: &Actor,
+    at: Timestamp,
+    message: &str,
+) -> Result<Oid, StoreError> {
+    let text = format!(
+        "object {commit}\ntype commit\ntag {name}\ntagger {}\n\n{}\n",
+        signature(tagger, at),
+        message.trim_end()
+    );
+    objects.make(ObjectType::Tag, text.into_bytes())
+}
+
+/// `Name <address> seconds zone`; characters that would end a part are left out, as git does.
+fn signature(actor: &Actor, at: Timestamp) -> String {
+    let clean = |text: &str| {
+        let kept: String =
+            text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).collect();
+        kept.trim().to_owned()
+    };
+    let name = clean(&actor.name);
+    let name = if name.is_empty() { "unknown" } else { &name };
+    format!("{name} <{}> {} +0000", clean(&actor.email).replace(' ', ""), at.as_second().max(0))
+}

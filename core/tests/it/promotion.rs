@@ -1,0 +1,204 @@
+//! Versions, sync and rollback.
+
+use refgate_core::Error;
+use refgate_core::change::{Operation, OutcomeKind};
+use refgate_core::merge::OnConflict;
+use serde_json::json;
+
+use crate::support::{Fixture, change, httpbin, name, sync_operation};
+
+/// The outcome of a change that was about one service.
+fn outcome(written: &refgate_core::change::Written) -> Option<OutcomeKind> {
+    written.service().and_then(|service| service.outcome)
+}
+
+#[test]
+fn from_test_to_production_and_back() {
+    let f = Fixture::new();
+    let created = f.put("test", "httpbin", httpbin()).expect("created");
+    assert!(created.created && created.changed);
+    let service = f.service("test", "httpbin");
+    assert_eq!(service["version"], json!(null));
+    assert_eq!((&service["live"], &service["live_reason"]), (&json!(true), &json!("live")));
+
+    let written = f.sync("httpbin", "test", "uat", Some("1.0.0")).expect("promoted");
+    assert_eq!(outcome(&written), Some(OutcomeKind::Promoted));
+    let uat = f.service("uat", "httpbin");
+    assert_eq!((&uat["version"], &uat["live_reason"]), (&json!("1.0.0"), &json!("no_nodes")));
+    assert_eq!(uat["runtime"]["hosts"], json!([]));
+    assert_eq!(uat["runtime"]["upstreams"]["default"]["pass_host"], "node");
+    assert_eq!(f.service("test", "httpbin")["version"], "1.0.0");
+
+    let runtime = json!({"runtime": {"hosts": ["uat.acme.com"],
+        "upstreams": {"default": {"nodes": [{"host": "127.0.0.1", "port": 8001}]}}}});
+    f.patch("uat", "httpbin", runtime).expect("runtime set");
+    assert_eq!(f.service("uat", "httpbin")["live"], true);
+
+    f.sync("httpbin", "uat", "production", None).expect("promoted");
+
+    // A version that never ran in uat does not come to production.
+    let route = json!({"paths": ["/get"], "methods": ["GET"]});
+    let put = Operation::PutRoute { service: name("httpbin"), route: name("get"), document: route };
+    f.apply("test", put).expect("route added");
+    let state = f.service("test", "httpbin");
+    assert_eq!(
+        (&state["version"], &state["based_on"], &state["modified"]),
+        (&json!(null), &json!("1.0.0"), &json!(true))
+    );
+    let heads = f.heads();
+    let refused = f.sync("httpbin", "test", "production", Some("1.1.0")).expect_err("a gate");
+    assert_eq!(refused.code(), "promotion_gate");
+    assert!(refused.to_string().contains("have run in uat"), "{refused}");
+    assert_eq!(f.heads(), heads);
+
+    f.sync("httpbin", "test", "uat", Some("1.1.0")).expect("promoted");
+    f.sync("httpbin", "uat", "production", None).expect("promoted");
+    let rollback =
+        Operation::RollbackService { service: name("httpbin"), version: "1.0.0".to_owned() };
+    let before = f.service("production", "httpbin");
+    let written = f.apply("production", rollback.clone()).expect("rolled back");
+    assert_eq!(outcome(&written), Some(OutcomeKind::RolledBack));
+    let after = f.service("production", "httpbin");
+    assert_eq!(after["version"], "1.0.0");
+    assert_eq!(after["runtime"], before["runtime"]);
+    assert_eq!(after["routes"].as_object().map(serde_json::Map::len), Some(1));
+    let again = f.apply("production", rollback).expect("nothing to do");
+    assert_eq!((again.changed, outcome(&again)), (false, Some(OutcomeKind::AlreadyCurrent)));
+
+    assert_eq!(f.git(&["tag", "-l"]), "httpbin/1.0.0\nhttpbin/1.1.0\n");
+    assert_eq!(f.git(&["cat-file", "-t", "httpbin/1.0.0"]), "tag\n");
+    f.git(&["fsck", "--strict"]);
+    let log = f.git(&["log", "--format=%s%n%(trailers:key=Refgate-Event,valueonly)", "production"]);
+    let lines: Vec<&str> = log.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(
+        lines,
+        [
+            "roll httpbin in production back to 1.0.0",
+            "version.rolled-back",
+            "sync httpbin 1.1.0 to production",
+            "version.promoted",
+            "sync httpbin 1.0.0 to production",
+            "version.promoted",
+            "create group production",
+            "group.created",
+        ]
+    );
+    let commit = f.git(&["rev-parse", "httpbin/1.0.0^{commit}"]);
+    let body = f.git(&["log", "-1", "--format=%B", "production~1"]);
+    assert!(body.contains("(cherry picked from commit "), "{body}");
+    assert!(f.git(&["log", "--format=%B", "production"]).contains(commit.trim()));
+}
+
+#[test]
+fn numbers_name_one_content_each() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    let tag = |version: &str| Operation::TagVersion {
+        service: name("a"),
+        version: version.to_owned(),
+        message: Some("first".to_owned()),
+    };
+    let code = |result: Result<_, Error>| {
+        result.map(|_: refgate_core::change::Written| ()).map_err(|e| e.code())
+    };
+    assert_eq!(code(f.apply("test", tag("one"))), Err("bad_version"));
+    assert_eq!(code(f.apply("test", tag("1.0.0"))), Ok(()));
+    assert!(!f.apply("test", tag("1.0.0")).expect("the same again").changed);
+    assert_eq!(code(f.apply("test", tag("1.0.1"))), Err("content_already_versioned"));
+    assert_eq!(code(f.sync("a", "test", "uat", Some("2.0.0"))), Err("version_mismatch"));
+    f.patch("test", "a", json!({"description": "other"})).expect("edited");
+    assert_eq!(code(f.apply("test", tag("1.0.0"))), Err("version_taken"));
+    assert_eq!(code(f.sync("a", "test", "uat", Some("1.0.0"))), Err("version_taken"));
+    assert_eq!(code(f.sync("a", "test", "uat", None)), Err("version_required"));
+    assert_eq!(code(f.sync("b", "test", "uat", None)), Err("not_found"));
+    assert_eq!(code(f.sync("a", "nowhere", "uat", None)), Err("not_found"));
+    assert_eq!(code(f.sync("a", "test", "nowhere", None)), Err("not_found"));
+    // Going back to the first content is the first version again.
+    f.patch("test", "a", json!({"description": null})).expect("edited back");
+    assert_eq!(f.service("test", "a")["version"], "1.0.0");
+}
+
+#[test]
+fn edits_in_the_target_are_merged_or_refused() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
+    f.patch("uat", "a", json!({"routes": {"get-headers": {"priority": 7}}})).expect("hand edit");
+    f.patch("test", "a", json!({"routes": {"get-headers": {"methods": ["GET", "HEAD"]}}}))
+        .expect("edited");
+    f.sync("a", "test", "uat", Some("1.1.0")).expect("merged");
+    let route = &f.service("uat", "a")["routes"]["get-headers"];
+    assert_eq!((&route["priority"], &route["methods"]), (&json!(7), &json!(["GET", "HEAD"])));
+    let state = f.service("uat", "a");
+    assert_eq!((&state["version"], &state["modified"]), (&json!(null), &json!(true)));
+
+    f.patch("test", "a", json!({"routes": {"get-headers": {"priority": 9}}})).expect("edited");
+    let heads = f.heads();
+    let refused = f.sync("a", "test", "uat", Some("1.2.0")).expect_err("a conflict");
+    let [conflict] = refused.conflicts() else { panic!("one conflict: {refused:?}") };
+    assert_eq!(conflict.file, "services/a/routes/get-headers.json");
+    assert_eq!(conflict.pointer, "/priority");
+    assert_eq!(
+        (&conflict.base, &conflict.ours, &conflict.theirs),
+        (&json!(0), &json!(7), &json!(9))
+    );
+    assert_eq!(f.heads(), heads);
+    assert!(f.repository.versions(&name("a")).expect("versions").len() == 2, "no tag was made");
+    f.sync_with("a", "test", "uat", Some("1.2.0"), OnConflict::Theirs).expect("theirs");
+    assert_eq!(f.service("uat", "a")["routes"]["get-headers"]["priority"], 9);
+}
+
+#[test]
+fn a_dry_run_leaves_nothing() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    let (heads, objects) = (f.heads(), f.git(&["count-objects", "-v"]));
+    let operation = sync_operation("a", "test", Some("1.0.0"), OnConflict::Abort);
+    let plan = f.repository.plan(&change("uat", operation)).expect("a plan");
+    let plan = serde_json::to_value(plan).expect("a plan serialises");
+    assert_eq!(plan["outcome"], "promoted");
+    assert_eq!(plan["base_commit"], heads["uat"]);
+    assert_eq!(plan["gates"][0]["passed"], true);
+    let files: Vec<&str> = plan["changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .filter_map(|c| c["file"].as_str())
+        .collect();
+    assert_eq!(
+        files,
+        ["runtime/a.json", "services/a/routes/get-headers.json", "services/a/service.json"]
+    );
+    assert_eq!(f.heads(), heads);
+    assert_eq!(f.git(&["count-objects", "-v"]), objects);
+    assert_eq!(f.git(&["tag", "-l"]), "");
+}
+
+#[test]
+fn groups_that_take_only_versions() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    f.apply(
+        "uat",
+        Operation::PatchGroup { patch: json!({"promotion": {"direct_edits": "runtime-only"}}) },
+    )
+    .expect("rule set");
+    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
+    let refused = f.patch("uat", "a", json!({"description": "x"})).expect_err("an edit by hand");
+    assert_eq!(refused.code(), "direct_edit_refused");
+    f.patch("uat", "a", json!({"runtime": {"hosts": ["uat.acme.com"]}})).expect("runtime");
+}
+
+#[test]
+fn a_whole_group_goes_back() {
+    let f = Fixture::new();
+    let first = f.put("test", "a", httpbin()).expect("created");
+    f.put("test", "b", json!({})).expect("created");
+    f.patch("test", "a", json!({"runtime": {"hosts": ["other.acme.com"]}})).expect("edited");
+    let to = refgate_core::change::RollbackTarget::Revision(first.revision);
+    let written = f.apply("test", Operation::RollbackGroup { to }).expect("rolled back");
+    assert_eq!(written.revision.0, first.revision.0 + 3);
+    assert_eq!(f.service("test", "a")["runtime"]["hosts"], json!(["test.acme.com"]));
+    assert!(f.repository.service(&name("test"), &name("b")).is_err());
+    assert_eq!(f.git(&["diff", &first.commit.to_string(), "test"]), "");
+}

@@ -1,0 +1,145 @@
+//! A repository in a folder of its own, and short ways to change it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use refgate_core::Error;
+use refgate_core::change::{Change, Operation, Precondition, Sync, SyncSource, Written};
+use refgate_core::event::Actor;
+use refgate_core::merge::OnConflict;
+use refgate_core::repository::Repository;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A repository of the template's groups, removed with this value.
+pub(crate) struct Fixture {
+    pub(crate) repository: Repository,
+    pub(crate) folder: TempDir,
+}
+
+/// Parses a name that is known to be one.
+pub(crate) fn name<T: FromStr>(text: &str) -> T {
+    text.parse().ok().expect(text)
+}
+
+/// A clock that goes on by a second a look.
+pub(crate) fn clock() -> refgate_core::repository::Clock {
+    let seconds = AtomicI64::new(1_700_000_000);
+    Arc::new(move || {
+        Timestamp::from_second(seconds.fetch_add(1, Ordering::Relaxed)).expect("a time")
+    })
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let path = folder.path().join("config.git");
+        let repository = Repository::open_or_create(&path, clock()).expect("a repository");
+        Self { repository, folder }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("config.git")
+    }
+
+    pub(crate) fn apply(&self, group: &str, operation: Operation) -> Result<Written, Error> {
+        self.repository.apply(change(group, operation))
+    }
+
+    pub(crate) fn put(
+        &self,
+        group: &str,
+        service: &str,
+        document: Value,
+    ) -> Result<Written, Error> {
+        self.apply(group, Operation::PutService { service: name(service), document })
+    }
+
+    pub(crate) fn patch(&self, group: &str, service: &str, patch: Value) -> Result<Written, Error> {
+        self.apply(group, Operation::PatchService { service: name(service), patch })
+    }
+
+    pub(crate) fn sync(
+        &self,
+        service: &str,
+        from: &str,
+        to: &str,
+        version: Option<&str>,
+    ) -> Result<Written, Error> {
+        self.sync_with(service, from, to, version, OnConflict::Abort)
+    }
+
+    pub(crate) fn sync_with(
+        &self,
+        service: &str,
+        from: &str,
+        to: &str,
+        version: Option<&str>,
+        on_conflict: OnConflict,
+    ) -> Result<Written, Error> {
+        self.apply(to, sync_operation(service, from, version, on_conflict))
+    }
+
+    /// What git says in the repository.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .arg("--git-dir")
+            .arg(self.path())
+            .args(arguments)
+            .output()
+            .expect("git runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git {arguments:?}: {text}{errors}");
+        text
+    }
+
+    pub(crate) fn service(&self, group: &str, service: &str) -> Value {
+        let view = self.repository.service(&name(group), &name(service)).expect("the service");
+        serde_json::to_value(view).expect("a view serialises")
+    }
+
+    /// The commits of all groups, to see that nothing changed.
+    pub(crate) fn heads(&self) -> Value {
+        let groups = self.repository.groups().expect("groups");
+        groups.into_iter().map(|group| (group.name.to_string(), json!(group.head))).collect()
+    }
+}
+
+pub(crate) fn sync_operation(
+    service: &str,
+    from: &str,
+    version: Option<&str>,
+    on_conflict: OnConflict,
+) -> Operation {
+    let source = SyncSource::Group { group: name(from), version: version.map(str::to_owned) };
+    Operation::Sync(Sync { services: vec![(name(service), source)], runtime: None, on_conflict })
+}
+
+pub(crate) fn change(group: &str, operation: Operation) -> Change {
+    Change {
+        group: name(group),
+        operation,
+        actor: Actor::named("ana"),
+        request_id: "r-1".to_owned(),
+        reason: None,
+        precondition: Precondition::default(),
+    }
+}
+
+/// httpbin as the user guide has it.
+pub(crate) fn httpbin() -> Value {
+    json!({
+        "routes": {"get-headers": {"paths": ["/headers"], "methods": ["GET"]}},
+        "runtime": {
+            "hosts": ["test.acme.com"],
+            "upstreams": {"default": {
+                "nodes": [{"host": "127.0.0.1", "port": 8000}], "pass_host": "node"
+            }}
+        }
+    })
+}
