@@ -187,6 +187,25 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// Whether planning asks nothing of the history, so that it can be planned upon commits that are
+    /// not published yet.
+    pub(crate) fn needs_no_history(&self) -> bool {
+        matches!(
+            self,
+            Self::PutService { .. }
+                | Self::PatchService { .. }
+                | Self::DeleteService { .. }
+                | Self::PutRoute { .. }
+                | Self::PatchRoute { .. }
+                | Self::DeleteRoute { .. }
+                | Self::PutRuntime { .. }
+                | Self::PatchRuntime { .. }
+                | Self::Commit { .. }
+        )
+    }
+}
+
 /// Which versions come, and how.
 #[derive(Debug, Clone)]
 pub struct Sync {

@@ -100,9 +100,15 @@ fn file(
         return Ok(());
     }
     let place = Place::of(path);
+    // A file that comes or goes is shown as it stands; two forms are compared by what they mean.
+    let both = before.is_some() && after.is_some();
+    let form = |json: Value| match &place {
+        Some(place) if both => place.expand(&json),
+        Some(place) => place.canonical(&json),
+        None => json,
+    };
     let read = |id: Option<Oid>| -> Result<Option<Value>, StoreError> {
-        let json = id.map(|id| read_json(objects, id)).transpose()?;
-        Ok(json.map(|json| place.as_ref().map_or(json.clone(), |place| place.expand(&json))))
+        Ok(id.map(|id| read_json(objects, id)).transpose()?.map(form))
     };
     value(read(before)?.as_ref(), read(after)?.as_ref(), path, "", changes);
     Ok(())

@@ -84,7 +84,10 @@ pub enum Error {
         version: Version,
     },
     /// Target and version changed the same things differently.
-    #[error("{} in {group} was edited by hand where {version} changed it too: {} conflicts", service_list(conflicts), conflicts.len())]
+    #[error(
+        "{} in {group} was edited by hand where {version} changed it too ({}): choose a side with on_conflict, theirs or ours",
+        service_list(conflicts), counted(conflicts.len(), "conflict")
+    )]
     PromotionConflict {
         /// The target group.
         group: GroupName,
@@ -227,6 +230,10 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
         (Some(first), more) => format!("{first}; and {more} more"),
         (None, _) => "no reason was found".to_owned(),
     }
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn service_list(conflicts: &[Conflict]) -> String {

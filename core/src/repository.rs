@@ -9,6 +9,8 @@ mod create;
 mod reads;
 mod writer;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +19,7 @@ use jiff::Timestamp;
 use crate::change::{Change, PlanView, Written};
 use crate::error::Error;
 use crate::index::Index;
+use crate::name::GroupName;
 use crate::store::{self, OpenError, StoreError};
 
 pub(crate) use cache::Head;
@@ -135,6 +138,8 @@ pub(crate) struct Desk<'r> {
     pub(crate) objects: store::objects::Objects<'r>,
     pub(crate) index: &'r Index,
     cache: &'r cache::Cache,
+    /// Groups that are further here than what is published.
+    advances: RefCell<BTreeMap<GroupName, cache::Advance>>,
     pub(crate) now: Timestamp,
 }
 
@@ -145,6 +150,7 @@ impl<'r> Desk<'r> {
             objects: store::objects::Objects::new(git)?,
             index: &shared.index,
             cache: &shared.cache,
+            advances: RefCell::default(),
             now: (shared.clock)(),
         })
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod commit;
 mod durable;
+mod loose;
 pub(crate) mod objects;
 mod reader;
 pub(crate) mod refs;
@@ -121,7 +122,8 @@ fn configure(path: &Path) -> Result<(), git2::Error> {
     config.set_bool("maintenance.auto", false)?;
     // Git processes flush like libgit2 does here.
     config.set_str("core.fsync", "all")?;
-    config.set_str("core.logallrefupdates", "true")?;
+    // Branches only ever grow: a log of their moves would say what they say.
+    config.set_bool("core.logallrefupdates", false)?;
     // Refs never move backwards, and pushed objects are checked.
     config.set_bool("receive.denynonfastforwards", true)?;
     config.set_bool("receive.denydeletes", true)?;

@@ -101,6 +101,8 @@ pub struct MatrixCell {
     pub state: VersionState,
     /// Whether it takes requests.
     pub live: bool,
+    /// Why, or why not.
+    pub live_reason: Live,
 }
 
 /// A version of a service.

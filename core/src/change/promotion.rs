@@ -170,7 +170,10 @@ fn bring(
     }
     let base = desk.index.based_on(target, service)?.map(|row| row.content);
     let result = match current {
-        None => version.content.0,
+        None => {
+            draft.created = true;
+            version.content.0
+        }
         Some(current) if base == Some(current) => version.content.0,
         Some(current) => {
             let (merged, clashes) =

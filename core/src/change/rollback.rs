@@ -16,7 +16,7 @@ pub(super) fn service(
     version: &str,
 ) -> Result<Draft, Error> {
     let current = super::service::content(desk, head.tree, service)?;
-    let (version, commit, content) = super::version::existing(desk, service, version)?;
+    let (version, _, content) = super::version::existing(desk, service, version)?;
     if !desk.index.has_run(group, service, content)? {
         return Err(Error::NotFound {
             what: format!(
@@ -27,8 +27,7 @@ pub(super) fn service(
     let event =
         Event::new("version.rolled-back", format!("roll {service} in {group} back to {version}"))
             .about(service)
-            .with_version(&version)
-            .picked(None, commit);
+            .with_version(&version);
     let mut draft = Draft::new(event);
     draft.way = Way::Version;
     let outcome = if current == Some(content) {
@@ -62,7 +61,7 @@ pub(super) fn group(
         }
     };
     let subject = format!("roll {group} back to revision {}", row.revision);
-    let mut draft = Draft::new(Event::new("group.rolled-back", subject).picked(None, row.commit));
+    let mut draft = Draft::new(Event::new("group.rolled-back", subject));
     draft.way = Way::Version;
     draft.change = TreeChange::Whole(desk.tree_of(row.commit)?);
     Ok(draft)

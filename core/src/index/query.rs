@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::types::Value as Sql;
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Row, params, params_from_iter};
 
 use super::Index;
 use super::fold::oid;
@@ -58,21 +58,6 @@ const COMMIT: &str = "c.revision, c.id, c.event, c.actor, c.author, c.at, c.subj
 const VERSION: &str = "v.version, v.commit_id, v.content, v.created_at, v.created_by, v.message";
 
 impl Index {
-    /// The head of a group that was folded last, with its revision.
-    pub(crate) fn head(
-        &self,
-        group: &GroupName,
-    ) -> Result<Option<(CommitId, Revision)>, StoreError> {
-        let state = self.lock();
-        let mut statement = state
-            .sql
-            .prepare_cached("SELECT commit_id, revision FROM heads WHERE group_name = ?1")?;
-        let row: Option<(Vec<u8>, u64)> = statement
-            .query_row([group.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        row.map(|(id, revision)| Ok((CommitId(oid(&id)?), Revision(revision)))).transpose()
-    }
-
     /// The revision of a commit in a group.
     pub(crate) fn revision(
         &self,

@@ -33,9 +33,20 @@ pub(crate) struct Head {
     pub(crate) tree: Oid,
 }
 
+/// A group that went on from what is published to what shall be.
+#[derive(Debug, Clone)]
+pub(crate) struct Advance {
+    pub(crate) from: Option<CommitId>,
+    pub(crate) to: Head,
+    pub(crate) loaded: Arc<Loaded>,
+}
+
 impl Desk<'_> {
     /// The head of a group, if there is such a group.
     pub(crate) fn find_head(&self, group: &GroupName) -> Result<Option<Head>, StoreError> {
+        if let Some(advance) = self.advances.borrow().get(group) {
+            return Ok(Some(advance.to));
+        }
         let Some(commit) = refs::head(self.git, group)? else { return Ok(None) };
         Ok(Some(Head { commit, tree: self.tree_of(commit)? }))
     }
@@ -52,7 +63,8 @@ impl Desk<'_> {
 
     /// The configuration of a group at its head.
     pub(crate) fn loaded(&self, group: &GroupName, head: Head) -> Result<Arc<Loaded>, StoreError> {
-        let cached = self.cache.get(group);
+        let advance = self.advances.borrow().get(group).map(|advance| Arc::clone(&advance.loaded));
+        let cached = advance.or_else(|| self.cache.get(group));
         if let Some(cached) = &cached
             && cached.config.commit == head.commit
         {
@@ -65,9 +77,31 @@ impl Desk<'_> {
         Ok(loaded)
     }
 
+    /// Goes on from `base`, the head that was planned on, as if the group were at `head`, which is
+    /// not published yet.
+    pub(crate) fn advance(
+        &self,
+        group: &GroupName,
+        base: Option<Head>,
+        head: Head,
+        loaded: Arc<Loaded>,
+    ) {
+        let mut advances = self.advances.borrow_mut();
+        // Of several steps the first one's base is what is published.
+        let from = match advances.get(group) {
+            Some(advance) => advance.from,
+            None => base.map(|head| head.commit),
+        };
+        advances.insert(group.clone(), Advance { from, to: head, loaded });
+    }
+
+    /// The groups that went on, to be published.
+    pub(crate) fn advances(&self) -> Vec<(GroupName, Advance)> {
+        self.advances.take().into_iter().collect()
+    }
+
     /// Keeps the configuration of a commit that has just become a group's head.
-    pub(crate) fn keep(&self, group: &GroupName, commit: CommitId, mut loaded: Loaded) {
-        loaded.config.commit = commit;
-        self.cache.put(group, Arc::new(loaded));
+    pub(crate) fn keep(&self, group: &GroupName, loaded: Arc<Loaded>) {
+        self.cache.put(group, loaded);
     }
 }

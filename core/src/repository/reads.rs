@@ -154,10 +154,8 @@ impl Repository {
                 let loaded = desk.loaded(&group, head)?;
                 for service in service_names(desk, head.tree)? {
                     let state = version_state(desk, &group, head.tree, &service)?;
-                    let live = live(&loaded, &service) == Live::Live;
-                    rows.entry(service)
-                        .or_default()
-                        .insert(group.clone(), MatrixCell { state, live });
+                    let cell = matrix_cell(state, live(&loaded, &service));
+                    rows.entry(service).or_default().insert(group.clone(), cell);
                 }
             }
             Ok(rows
@@ -182,8 +180,8 @@ impl Repository {
                 let head = desk.head(&group)?;
                 if change::content(desk, head.tree, service)?.is_some() {
                     let state = version_state(desk, &group, head.tree, service)?;
-                    let live = live(&*desk.loaded(&group, head)?, service) == Live::Live;
-                    groups.insert(group, MatrixCell { state, live });
+                    let loaded = desk.loaded(&group, head)?;
+                    groups.insert(group, matrix_cell(state, live(&loaded, service)));
                 }
             }
             let latest = desk.index.versions(service)?.into_iter().next().map(|row| row.version);
@@ -408,6 +406,10 @@ fn service_view(
         updated_by: touched.map(|row| row.actor),
         etag: change::service_etag(desk, head.tree, service)?.unwrap_or_default(),
     })
+}
+
+fn matrix_cell(state: VersionState, live_reason: Live) -> MatrixCell {
+    MatrixCell { state, live: live_reason == Live::Live, live_reason }
 }
 
 /// A service that is not sound serves nothing from this commit.

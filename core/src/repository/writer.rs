@@ -1,18 +1,19 @@
-//! The one thread that writes: it plans, commits and publishes one change after another.
+//! The one thread that writes: it plans, commits and publishes what is asked for, in batches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use git2::Oid;
 
-use super::{Desk, Shared};
+use super::{Desk, Head, Shared};
 use crate::change::draft::NewTag;
 use crate::change::plan::PlannedTree;
 use crate::change::{Change, Plan, Written, plan};
 use crate::error::Error;
 use crate::event::Actor;
-use crate::name::{CommitId, Revision};
+use crate::name::{CommitId, GroupName, Revision};
 use crate::store::refs::{self, Moved};
 use crate::store::{StoreError, commit};
 
@@ -21,6 +22,9 @@ const QUEUE: usize = 256;
 
 /// How often a change is planned anew when somebody else moves the head in between.
 const TRIES: usize = 16;
+
+/// Changes that share one flush at the most.
+const BATCH: usize = 64;
 
 struct Job {
     change: Change,
@@ -64,101 +68,206 @@ impl Drop for Writer {
 }
 
 fn run(shared: &Shared, handle: &git2::Repository, queue: &Receiver<Job>) {
-    for job in queue {
-        let result = write(shared, handle, &job.change);
+    let mut next = None;
+    while let Some(first) = next.take().or_else(|| queue.recv().ok()) {
+        let mut jobs = vec![first];
+        if jobs[0].change.operation.needs_no_history() {
+            for job in queue.try_iter() {
+                if !job.change.operation.needs_no_history() {
+                    next = Some(job);
+                    break;
+                }
+                jobs.push(job);
+                if jobs.len() == BATCH {
+                    break;
+                }
+            }
+        }
+        write(shared, handle, jobs);
+    }
+}
+
+/// Makes several changes, each its own commit, at the cost of one flush.
+///
+/// They are planned one upon the other; the branch of each group then moves once, to the last of
+/// its commits. Where somebody else moved it first, all that was planned upon it is planned anew.
+fn write(shared: &Shared, handle: &git2::Repository, mut jobs: Vec<Job>) {
+    for _ in 0..TRIES {
+        let round = write_once(shared, handle, &jobs).unwrap_or_else(|error| {
+            // The store itself failed: the first to ask hears why, the others that it did.
+            let text = error.to_string();
+            let mut error = Some(error);
+            jobs.iter()
+                .map(|_| {
+                    Some(Err(error
+                        .take()
+                        .unwrap_or_else(|| Error::Store(StoreError::Damaged(text.clone())))))
+                })
+                .collect()
+        });
+        let mut again = Vec::new();
+        for (job, result) in jobs.into_iter().zip(round) {
+            match result {
+                Some(result) => job.answer(result),
+                None => again.push(job),
+            }
+        }
+        if again.is_empty() {
+            return;
+        }
+        jobs = again;
+    }
+    for job in jobs {
+        let group = &job.change.group;
+        let reason = format!("group {group} is being changed by others all the time: try again");
+        job.answer(Err(Error::ConcurrentUpdate { reason }));
+    }
+}
+
+impl Job {
+    fn answer(self, result: Result<Written, Error>) {
         if let Err(error) = &result {
-            tracing::debug!(group = %job.change.group, %error, "change refused");
+            tracing::debug!(group = %self.change.group, %error, "change refused");
         }
         // Whoever asked may have gone; the change is made all the same.
-        let _ = job.answer.send(result);
+        let _ = self.answer.send(result);
     }
 }
 
-fn write(shared: &Shared, handle: &git2::Repository, change: &Change) -> Result<Written, Error> {
-    for _ in 0..TRIES {
-        shared.index.catch_up(handle)?;
-        let desk = Desk::new(shared, handle)?;
-        let plan = plan(&desk, change)?;
-        if let Some(written) = publish(&desk, change, plan)? {
-            return Ok(written);
+/// What came of each job; nothing for one whose group was moved by somebody else.
+type Round = Vec<Option<Result<Written, Error>>>;
+
+fn write_once(shared: &Shared, handle: &git2::Repository, jobs: &[Job]) -> Result<Round, Error> {
+    shared.index.catch_up(handle)?;
+    let desk = Desk::new(shared, handle)?;
+    let mut steps = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        steps.push(prepare(&desk, &job.change));
+    }
+    let lost = publish(&desk, &steps)?;
+    desk.index.catch_up(handle)?;
+    let results = jobs.iter().zip(steps).map(|(job, step)| {
+        if lost.contains(&job.change.group) {
+            return None;
         }
-    }
-    let reason =
-        format!("group {} is being changed by others all the time: try again", change.group);
-    Err(Error::ConcurrentUpdate { reason })
+        Some(step.and_then(|step| step.written(&desk)))
+    });
+    Ok(results.collect())
 }
 
-/// Publishes a plan; nothing comes back when somebody else was first.
-fn publish(desk: &Desk<'_>, change: &Change, plan: Plan) -> Result<Option<Written>, Error> {
-    let group = &plan.group;
-    let changed = plan.changes_anything();
-    // The tag comes first: a crash between the two leaves a tag that a repeated sync reuses.
+/// A change that is ready to be published.
+struct Step {
+    plan: Plan,
+    /// The commit that the group is at with the change.
+    commit: CommitId,
+    tags: Vec<(String, Oid)>,
+}
+
+/// Plans a change and makes its objects; the desk's head of the group is then the new commit.
+fn prepare(desk: &Desk<'_>, change: &Change) -> Result<Step, Error> {
+    let mut plan = plan(desk, change)?;
+    let mut tags = Vec::new();
     for tag in &plan.tags {
-        if make_tag(desk, tag, &change.actor)? == Moved::LostRace {
-            return Ok(None);
-        }
+        tags.push((refs::tag_ref(&tag.service, &tag.version), make_tag(desk, tag, &change.actor)?));
     }
-    if !plan.tags.is_empty() {
-        desk.index.forget_tags();
-    }
-    let base = plan.base.map(|head| head.commit);
-    let commit = match plan.tree {
-        PlannedTree::Same => base.ok_or_else(|| Error::no_group(group))?,
-        PlannedTree::Archived => {
-            let base = base.ok_or_else(|| Error::no_group(group))?;
-            if archive(desk, group, base)? == Moved::LostRace {
-                return Ok(None);
-            }
-            base
-        }
+    let base = plan.base;
+    let commit = match &mut plan.tree {
         PlannedTree::Next(tree, loaded) => {
             let message = plan.event.message();
-            let parent = base.map(|commit| commit.0);
+            let parent = base.map(|head| head.commit.0);
             let id = commit::make_commit(
                 &desk.objects,
-                tree,
+                *tree,
                 parent,
                 &change.actor,
                 desk.now,
                 &message,
             )?;
-            desk.objects.store()?;
-            let moved =
-                refs::compare_and_swap(desk.git, &group.branch(), parent, id, &plan.event.subject)?;
-            if moved == Moved::LostRace {
-                return Ok(None);
-            }
-            let commit = CommitId(id);
-            desk.keep(group, commit, *loaded);
-            tracing::info!(%group, %commit, event = plan.event.kind, subject = plan.event.subject, "commit");
-            commit
+            let head = Head { commit: CommitId(id), tree: *tree };
+            let mut loaded = loaded.as_ref().clone();
+            loaded.config.commit = head.commit;
+            desk.advance(&plan.group, base, head, Arc::new(loaded));
+            head.commit
         }
+        PlannedTree::Same | PlannedTree::Archived => match base {
+            Some(head) => head.commit,
+            None => return Err(Error::no_group(&plan.group)),
+        },
     };
-    let archived_at = desk.index.head(group)?.map(|(_, revision)| revision);
-    desk.index.catch_up(desk.git)?;
-    let revision = desk.index.revision(group, commit)?.or(archived_at).unwrap_or(Revision(0));
-    Ok(Some(Written {
-        group: plan.group,
-        commit,
-        revision,
-        changed,
-        created: plan.created && changed,
-        warnings: plan.warnings,
-        services: plan.services,
-    }))
+    Ok(Step { plan, commit, tags })
 }
 
-fn make_tag(desk: &Desk<'_>, tag: &NewTag, tagger: &Actor) -> Result<Moved, Error> {
+/// Flushes all objects and moves the refs; gives the groups that somebody else moved first.
+fn publish(desk: &Desk<'_>, steps: &[Result<Step, Error>]) -> Result<BTreeSet<GroupName>, Error> {
+    desk.objects.store()?;
+    let mut lost = BTreeSet::new();
+    let ready = || steps.iter().flatten();
+    // Tags come first: a crash between the two leaves tags that a repeated sync reuses.
+    for step in ready() {
+        for (name, id) in &step.tags {
+            if refs::compare_and_swap(desk.git, name, None, *id, "new version")? == Moved::LostRace
+            {
+                lost.insert(step.plan.group.clone());
+            }
+            desk.index.forget_tags();
+        }
+    }
+    for (group, advance) in desk.advances() {
+        if lost.contains(&group) {
+            continue;
+        }
+        let subject = ready()
+            .rfind(|step| step.plan.group == group)
+            .map_or("", |step| step.plan.event.subject.as_str());
+        let (old, new) = (advance.from.map(|commit| commit.0), advance.to.commit.0);
+        match refs::compare_and_swap(desk.git, &group.branch(), old, new, subject)? {
+            Moved::Yes => desk.keep(&group, advance.loaded),
+            Moved::LostRace => {
+                lost.insert(group);
+            }
+        }
+    }
+    for step in ready().filter(|step| matches!(step.plan.tree, PlannedTree::Archived)) {
+        if archive(desk, &step.plan.group, step.commit)? == Moved::LostRace {
+            lost.insert(step.plan.group.clone());
+        }
+    }
+    for step in ready().filter(|step| !lost.contains(&step.plan.group)) {
+        let Step { plan, commit, .. } = step;
+        if plan.changes_anything() {
+            let (event, subject) = (plan.event.kind.as_str(), plan.event.subject.as_str());
+            tracing::info!(group = %plan.group, %commit, event, subject, "published");
+        }
+    }
+    Ok(lost)
+}
+
+impl Step {
+    fn written(self, desk: &Desk<'_>) -> Result<Written, Error> {
+        let Self { plan, commit, .. } = self;
+        let changed = plan.changes_anything();
+        // An archived group has no revisions any more.
+        let revision = desk.index.revision(&plan.group, commit)?.unwrap_or(Revision(0));
+        Ok(Written {
+            group: plan.group,
+            commit,
+            revision,
+            changed,
+            created: plan.created && changed,
+            warnings: plan.warnings,
+            services: plan.services,
+        })
+    }
+}
+
+fn make_tag(desk: &Desk<'_>, tag: &NewTag, tagger: &Actor) -> Result<Oid, Error> {
     let name = format!("{}/{}", tag.service, tag.version);
     let text = tag.message.clone().unwrap_or_else(|| format!("{} {}", tag.service, tag.version));
-    let id = commit::make_tag(&desk.objects, tag.commit.0, &name, tagger, desk.now, &text)?;
-    desk.objects.store()?;
-    let name = refs::tag_ref(&tag.service, &tag.version);
-    Ok(refs::compare_and_swap(desk.git, &name, None, id, "new version")?)
+    Ok(commit::make_tag(&desk.objects, tag.commit.0, &name, tagger, desk.now, &text)?)
 }
 
 /// Keeps the group's tip under another name, then takes its branch away.
-fn archive(desk: &Desk<'_>, group: &crate::name::GroupName, tip: CommitId) -> Result<Moved, Error> {
+fn archive(desk: &Desk<'_>, group: &GroupName, tip: CommitId) -> Result<Moved, Error> {
     let time = desk.now.strftime("%Y%m%dT%H%M%SZ");
     let name = format!("refs/archive/{group}/{time}-{}", short(tip.0));
     match refs::compare_and_swap(desk.git, &name, None, tip.0, "archive")? {

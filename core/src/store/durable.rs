@@ -1,10 +1,12 @@
-//! What makes an acknowledged write survive: libgit2 flushes objects and refs to the disk.
+//! What makes an acknowledged write survive: libgit2 flushes the refs that it moves to the disk.
+//!
+//! Objects are written and flushed by `loose.rs`.
 
 use std::sync::OnceLock;
 
 use super::StoreError;
 
-/// Turns on fsync for every object and ref that libgit2 writes in this process.
+/// Turns on fsync for whatever libgit2 writes in this process.
 ///
 /// libgit2 has it as a process-wide option that git2 does not wrap
 /// (`GIT_OPT_ENABLE_FSYNC_GITDIR`); it covers the files and the directories that name them.

@@ -5,10 +5,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use git2::{ObjectType, Odb, Oid, Repository};
 
-use super::StoreError;
+use super::{StoreError, loose};
 
 /// The kind of a tree entry, by its mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(crate) type Tree = Vec<Entry>;
 /// The objects of a repository with those of a plan laid over them.
 pub(crate) struct Objects<'r> {
     odb: Odb<'r>,
+    /// Where the repository keeps its objects.
+    folder: PathBuf,
     pending: RefCell<Pending>,
 }
 
@@ -77,7 +80,8 @@ struct Pending {
 impl<'r> Objects<'r> {
     /// The objects of `repository`, with nothing laid over them.
     pub(crate) fn new(repository: &'r Repository) -> Result<Self, StoreError> {
-        Ok(Self { odb: repository.odb()?, pending: RefCell::default() })
+        let folder = repository.path().join("objects");
+        Ok(Self { odb: repository.odb()?, folder, pending: RefCell::default() })
     }
 
     /// The bytes of a blob.
@@ -210,13 +214,16 @@ impl<'r> Objects<'r> {
         if entries.is_empty() { Ok(None) } else { self.make_tree(entries).map(Some) }
     }
 
-    /// Writes what was made since the last call into the repository.
+    /// Writes what was made since the last call into the repository and flushes it to the disk, at
+    /// the cost of one barrier however much it is.
     pub(crate) fn store(&self) -> Result<(), StoreError> {
-        let pending = self.pending.take();
-        for id in &pending.order {
-            let (kind, bytes) = &pending.objects[id];
-            self.odb.write(*kind, bytes)?;
-        }
+        let pending = &mut *self.pending.borrow_mut();
+        let in_order = pending.order.iter().filter_map(|id| {
+            let (kind, bytes) = pending.objects.get(id)?;
+            Some((*id, *kind, bytes.as_slice()))
+        });
+        loose::write(&self.folder, in_order)?;
+        *pending = Pending::default();
         Ok(())
     }
 
