@@ -144,7 +144,7 @@ pub(crate) fn files_below(
 /// a place are findings.
 pub(crate) fn lay_over(
     objects: &Objects<'_>,
-    tree: Oid,
+    tree: Option<Oid>,
     files: &BTreeMap<String, Value>,
     raw_text: bool,
     findings: &mut Vec<Diagnostic>,

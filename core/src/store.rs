@@ -8,6 +8,7 @@ mod loose;
 pub(crate) mod objects;
 mod reader;
 pub(crate) mod refs;
+mod stale;
 
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,9 @@ pub(crate) fn open_repository(path: &Path) -> Result<Repository, OpenError> {
 /// Opens a repository of ours for writing.
 pub(crate) fn open_for_writing(path: &Path) -> Result<Repository, OpenError> {
     durable::enable_fsync()?;
-    open_repository(path)
+    let repository = open_repository(path)?;
+    stale::release(path).map_err(StoreError::from)?;
+    Ok(repository)
 }
 
 /// Makes an empty repository of ours at `path`, where nothing may be but an empty folder.

@@ -30,7 +30,7 @@ pub(super) fn commit(
         event = services.into_iter().fold(event, Event::about);
     }
     let mut draft = Draft::new(event);
-    let tree = lay_over(&desk.objects, head.tree, files, false, &mut draft.findings)?;
+    let tree = lay_over(&desk.objects, Some(head.tree), files, false, &mut draft.findings)?;
     draft.change = TreeChange::Whole(tree);
     Ok(draft)
 }

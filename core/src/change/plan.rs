@@ -93,9 +93,6 @@ pub(crate) fn plan(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
         return Err(Error::ReadOnlyGroup { group: group.clone() });
     }
     let mut draft = draft(desk, base, change)?;
-    if draft.findings.iter().any(Diagnostic::is_error) {
-        return Err(Error::Invalid(draft.findings));
-    }
     draft.event.actor = Some(change.actor.name.clone());
     draft.event.request_id = Some(change.request_id.clone());
     draft.event.reason.clone_from(&change.reason);
@@ -116,6 +113,7 @@ pub(crate) fn plan(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
             let loaded = validate(desk, group, base, tree, before.as_deref(), &mut warnings)?;
             PlannedTree::Next(tree, Box::new(loaded))
         }
+        None if warnings.iter().any(Diagnostic::is_error) => return Err(Error::Invalid(warnings)),
         None if matches!(draft.change, TreeChange::Archive) => PlannedTree::Archived,
         None => PlannedTree::Same,
     };
@@ -190,13 +188,7 @@ fn next_tree(desk: &Desk<'_>, base: Option<Head>, draft: &Draft) -> Result<Optio
     let tree = match &draft.change {
         TreeChange::Archive => return Ok(None),
         TreeChange::Whole(tree) => *tree,
-        TreeChange::Edits(edits) => {
-            let old = match base {
-                Some(head) => head.tree,
-                None => desk.objects.make_tree(Vec::new())?,
-            };
-            desk.objects.edit(old, edits)?
-        }
+        TreeChange::Edits(edits) => desk.objects.edit(base.map(|head| head.tree), edits)?,
     };
     Ok(Some(tree).filter(|tree| base.map(|head| head.tree) != Some(*tree)))
 }
@@ -242,8 +234,12 @@ fn validate(
     let loaded = config::load(&desk.objects, group, commit, tree, previous)?;
     let known = before.map_or(&[][..], |loaded| &loaded.diagnostics[..]);
     let is_new = |finding: &&Diagnostic| finding.is_error() && !known.contains(finding);
-    if loaded.diagnostics.iter().any(|finding| is_new(&finding)) {
-        return Err(Error::Invalid(loaded.diagnostics.iter().filter(is_new).cloned().collect()));
+    let mut errors: Vec<Diagnostic> =
+        warnings.extract_if(.., |finding| finding.is_error()).collect();
+    errors.extend(loaded.diagnostics.iter().filter(is_new).cloned());
+    if !errors.is_empty() {
+        errors.sort();
+        return Err(Error::Invalid(errors));
     }
     warnings.extend(loaded.diagnostics.iter().filter(|finding| !finding.is_error()).cloned());
     Ok(loaded)

@@ -262,7 +262,7 @@ fn merge_contents(
             let blob = desk.objects.make_blob(&bytes)?;
             edits.insert(relative.to_owned(), Some((EntryKind::File, blob)));
         }
-        desk.objects.edit(desk.objects.make_tree(Vec::new())?, &edits)?
+        desk.objects.edit(None, &edits)?
     };
     let or_null = |value: Option<Value>| value.unwrap_or(Value::Null);
     let conflicts = clashes.into_iter().map(|clash| Conflict {

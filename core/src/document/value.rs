@@ -69,7 +69,14 @@ macro_rules! shape_by_parsing {
 shape_by_parsing! {
     GroupName: Code::BadName,
     UpstreamName: Code::BadName,
-    crate::pattern::PathPattern: Code::BadPath,
+}
+
+/// A path pattern, plain or, after `~`, a regular expression.
+impl Shape for crate::pattern::PathPattern {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let is_regex = json.as_str().is_some_and(|text| text.starts_with('~'));
+        at.parsed(json, if is_regex { Code::BadRegex } else { Code::BadPath })
+    }
 }
 
 /// A CIDR block; a bare address is a block of one.

@@ -76,10 +76,9 @@ impl Repository {
             for _ in 0..ACCESS_TRIES {
                 let desk = Desk::new(&self.shared, handle)?;
                 let head = refs::access_head(handle)?;
-                let old_tree = match head {
-                    Some(head) => handle.find_commit(head).map_err(StoreError::from)?.tree_id(),
-                    None => desk.objects.make_tree(Vec::new())?,
-                };
+                let old_tree = head
+                    .map(|head| handle.find_commit(head).map(|commit| commit.tree_id()))
+                    .transpose()?;
                 let new = write_file(&desk, old_tree, head, name, bytes)?;
                 if refs::move_access(handle, head, new)? == Moved::Yes {
                     return Ok(());
@@ -99,7 +98,7 @@ const ACCESS_TRIES: usize = 16;
 
 fn write_file(
     desk: &Desk<'_>,
-    tree: Oid,
+    tree: Option<Oid>,
     parent: Option<Oid>,
     name: &str,
     bytes: &[u8],

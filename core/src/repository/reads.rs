@@ -335,17 +335,17 @@ impl Repository {
                 }
                 None => {
                     let name = "validate".parse().expect("a well-formed name");
-                    let empty = desk.objects.make_tree(Vec::new())?;
+
                     let seed = BTreeMap::from([(
                         "group.json".to_owned(),
                         Value::Object(serde_json::Map::new()),
                     )]);
-                    let tree = lay_over(&desk.objects, empty, &seed, false, &mut Vec::new())?;
+                    let tree = lay_over(&desk.objects, None, &seed, false, &mut Vec::new())?;
                     (name, CommitId(Oid::ZERO_SHA1), tree)
                 }
             };
             let mut findings = Vec::new();
-            let tree = lay_over(&desk.objects, tree, files, true, &mut findings)?;
+            let tree = lay_over(&desk.objects, Some(tree), files, true, &mut findings)?;
             let loaded = config::load(&desk.objects, &name, commit, tree, None)?;
             findings.extend(loaded.diagnostics);
             findings.sort();

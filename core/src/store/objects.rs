@@ -99,31 +99,52 @@ impl<'r> Objects<'r> {
 
     /// The entries of a tree; those of modes that git does not know are left out.
     pub(crate) fn tree(&self, id: Oid) -> Result<Tree, StoreError> {
-        if let Some((_, bytes)) = self.pending.borrow().objects.get(&id) {
-            return parse_tree(id, bytes);
+        self.with_entries(id, |entries| {
+            entries.map(|entry| entry.map(RawEntry::into_entry)).collect::<Result<_, _>>()
+        })
+    }
+
+    /// The entry of a tree that has this name.
+    fn entry(&self, tree: Oid, name: &str) -> Result<Option<Entry>, StoreError> {
+        self.with_entries(tree, |mut entries| {
+            let found = entries.find(|entry| match entry {
+                Ok(entry) => entry.name == name.as_bytes(),
+                Err(_) => true,
+            });
+            Ok(found.transpose()?.map(RawEntry::into_entry))
+        })
+    }
+
+    fn with_entries<R>(
+        &self,
+        tree: Oid,
+        read: impl FnOnce(RawEntries<'_>) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        if let Some((ObjectType::Tree, bytes)) = self.pending.borrow().objects.get(&tree) {
+            return read(RawEntries { tree, rest: bytes });
         }
-        let object = self.odb.read(id)?;
+        let object = self.odb.read(tree)?;
         if object.kind() != ObjectType::Tree {
-            return Err(StoreError::Damaged(format!("object {id} is no tree")));
+            return Err(StoreError::Damaged(format!("object {tree} is no tree")));
         }
-        parse_tree(id, object.data())
+        read(RawEntries { tree, rest: object.data() })
     }
 
     /// The entry at `path` below the tree `root`, if there is one.
     pub(crate) fn find(&self, root: Oid, path: &str) -> Result<Option<Entry>, StoreError> {
-        let mut entry: Option<Entry> = None;
+        let mut found: Option<Entry> = None;
         for name in path.split('/') {
-            let tree = match &entry {
+            let tree = match &found {
                 None => root,
                 Some(entry) if entry.kind == EntryKind::Folder => entry.id,
                 Some(_) => return Ok(None),
             };
-            entry = self.tree(tree)?.into_iter().find(|child| child.name == name);
-            if entry.is_none() {
+            found = self.entry(tree, name)?;
+            if found.is_none() {
                 return Ok(None);
             }
         }
-        Ok(entry)
+        Ok(found)
     }
 
     /// The bytes of the file at `path` below the tree `root`, if there is one.
@@ -166,15 +187,16 @@ impl<'r> Objects<'r> {
         Ok(id)
     }
 
-    /// The tree `root` with some files or folders put in, replaced or taken out.
+    /// The tree `root` (nothing: an empty one) with some files or folders put in, replaced or taken
+    /// out.
     ///
     /// Folders that become empty go. Paths are slash-separated and name no `.` or `..`.
-    pub(crate) fn edit(&self, root: Oid, edits: &Edits) -> Result<Oid, StoreError> {
+    pub(crate) fn edit(&self, root: Option<Oid>, edits: &Edits) -> Result<Oid, StoreError> {
         let mut top = Node::default();
         for (path, edit) in edits {
             top.add(path, edit.as_ref());
         }
-        match self.apply(Some(root), &top)? {
+        match self.apply(root, &top)? {
             Some(id) => Ok(id),
             None => self.make_tree(Vec::new()),
         }
@@ -282,20 +304,49 @@ fn sort_key(entry: &Entry) -> impl Iterator<Item = u8> + use<'_> {
     entry.name.bytes().chain(slash)
 }
 
-fn parse_tree(id: Oid, bytes: &[u8]) -> Result<Tree, StoreError> {
-    let damaged = || StoreError::Damaged(format!("tree {id} is damaged"));
-    let mut entries = Vec::with_capacity(bytes.len() / 40);
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let space = rest.iter().position(|byte| *byte == b' ').ok_or_else(damaged)?;
-        let (mode, after) = (&rest[..space], &rest[space + 1..]);
-        let end = after.iter().position(|byte| *byte == 0).ok_or_else(damaged)?;
-        let name = String::from_utf8_lossy(&after[..end]).into_owned();
-        let raw = after.get(end + 1..end + 21).ok_or_else(damaged)?;
-        rest = &after[end + 21..];
-        if let Some(kind) = EntryKind::from_mode(mode) {
-            entries.push(Entry { name, kind, id: Oid::from_bytes(raw)? });
-        }
+/// The entries in the bytes of a tree.
+struct RawEntries<'b> {
+    tree: Oid,
+    rest: &'b [u8],
+}
+
+struct RawEntry<'b> {
+    name: &'b [u8],
+    kind: EntryKind,
+    id: Oid,
+}
+
+impl RawEntry<'_> {
+    fn into_entry(self) -> Entry {
+        let name = String::from_utf8_lossy(self.name).into_owned();
+        Entry { name, kind: self.kind, id: self.id }
     }
-    Ok(entries)
+}
+
+impl<'b> Iterator for RawEntries<'b> {
+    type Item = Result<RawEntry<'b>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            let Some((mode, entry, rest)) = split_entry(self.rest) else {
+                self.rest = &[];
+                return Some(Err(StoreError::Damaged(format!("tree {} is damaged", self.tree))));
+            };
+            self.rest = rest;
+            if let Some(kind) = EntryKind::from_mode(mode) {
+                return Some(Ok(RawEntry { kind, ..entry }));
+            }
+        }
+        None
+    }
+}
+
+/// The mode of the first entry, the entry (whose kind is still to be told from the mode), and what
+/// follows.
+fn split_entry(bytes: &[u8]) -> Option<(&[u8], RawEntry<'_>, &[u8])> {
+    let space = bytes.iter().position(|byte| *byte == b' ')?;
+    let (mode, rest) = (&bytes[..space], &bytes[space + 1..]);
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let id = Oid::from_bytes(rest.get(end + 1..end + 21)?).ok()?;
+    Some((mode, RawEntry { name: &rest[..end], kind: EntryKind::File, id }, &rest[end + 21..]))
 }

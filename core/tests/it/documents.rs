@@ -39,7 +39,7 @@ fn findings() {
         (route, r#"{"paths": ["/a"], "upstream": "defualt"}"#, &["/upstream unknown_upstream"]),
         (route, r#"{"paths": ["/a"], "priority": 1.5}"#, &["/priority bad_value"]),
         (route, r#"{"paths": ["/a"], "timeout": {"read": 0}}"#, &["/timeout/read bad_value"]),
-        (route, r#"{"paths": ["~["]}"#, &["/paths/0 bad_path"]),
+        (route, r#"{"paths": ["~["]}"#, &["/paths/0 bad_regex"]),
         (
             route,
             r#"{"paths": ["/a"], "match": {"headers": [{"name": "x"}]}}"#,
