@@ -1,0 +1,405 @@
+//! One request, from the client to a node and back: our side of Pingora's proxy.
+//!
+//! Each hook here is a few lines that call the part that knows; the state of a request between the
+//! hooks is [`exchange::Exchange`]. Order of the hooks: `request_filter`, then for each try
+//! `upstream_peer`, `upstream_request_filter`, `upstream_response_filter`, `response_filter`; at the
+//! end `logging`, always. Failures go through `fail_to_connect` or `error_while_proxy`, where another
+//! try is decided on, and end in `fail_to_proxy`.
+//!
+//! Next: [`target`] for what is asked for, [`client`] for who asks, [`hop`] for fields of one
+//! connection, [`crate::respond`] for answers that we make.
+
+mod client;
+mod exchange;
+mod hop;
+mod target;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderValue, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
+use refgate_core::document::EncodedSlashes;
+
+use self::client::Client;
+use self::exchange::Exchange;
+use self::target::Target;
+use crate::gateway::Shared;
+use crate::gateway::client_stream::ClientStream;
+use crate::request_id::{self, RequestId};
+use crate::respond::{self, Refusal};
+use crate::router::Routed;
+use crate::router::method::RequestMethod;
+use crate::router::predicate::Request;
+use crate::upstream::PassHost;
+use crate::upstream::balancer::Balancer;
+use crate::upstream::peer::Try;
+use crate::upstream::retry::{Failure, is_timeout};
+use crate::upstream::tries::NoDestination;
+
+/// How long a client's connection may rest between two requests, in seconds.
+const CLIENT_KEEPALIVE: u64 = 75;
+
+/// Serves the requests of one gateway.
+pub(crate) struct Forwarder {
+    shared: Arc<Shared>,
+}
+
+impl Forwarder {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Finds the route of a request, or why it is refused and what `Allow` says.
+    fn route(
+        session: &Session,
+        exchange: &mut Exchange,
+    ) -> Result<(), (Refusal, Option<HeaderValue>)> {
+        let request = session.req_header();
+        let http = exchange.snapshot.http.as_ref();
+        let slashes = http.map_or(EncodedSlashes::Reject, |http| http.encoded_slashes);
+        let trusted = http.map_or(&[][..], |http| &http.trusted_proxies);
+        let client = Client::find(peer(session), &request.headers, trusted);
+        exchange.client = Some(client);
+        let target =
+            Target::read(request, slashes).map_err(|reason| (Refusal::BadRequest(reason), None))?;
+        let asked = Request {
+            host: &target.host,
+            path: &target.path,
+            query: target.query,
+            method: RequestMethod::of(&request.method),
+            headers: &request.headers,
+            client: client.address,
+        };
+        match exchange.snapshot.router.find(&asked) {
+            Routed::To(candidate) => {
+                exchange.candidate = Some(candidate);
+                if let Some(route) = exchange.snapshot.route(candidate) {
+                    if let Balancer::ConsistentHash(on) = &route.upstream.balancer {
+                        exchange.hash = on.hash(&asked);
+                    }
+                    exchange.target = target.rewritten(route.forwarded(&target.path));
+                }
+                exchange.host = host_to_pass(request, &target);
+                Ok(())
+            }
+            Routed::MethodNotAllowed(allowed) => Err((Refusal::MethodNotAllowed, allowed.allow())),
+            Routed::NotFound => Err((Refusal::RouteNotFound, None)),
+        }
+    }
+}
+
+/// The client's `Host`, or the authority that counts in its place.
+fn host_to_pass(request: &RequestHeader, target: &Target<'_>) -> Option<HeaderValue> {
+    let sent = request.headers.get(header::HOST);
+    match (sent, target.authority) {
+        (Some(sent), Some(authority)) if sent.as_bytes() == authority.as_bytes() => {
+            Some(sent.clone())
+        }
+        (_, Some(authority)) => HeaderValue::from_str(authority).ok(),
+        (_, None) => None,
+    }
+}
+
+fn peer(session: &Session) -> IpAddr {
+    match session.client_addr() {
+        Some(SocketAddr::Inet(address)) => address.ip(),
+        // No other kind of socket is listened on.
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    }
+}
+
+fn port(session: &Session) -> u16 {
+    match session.server_addr() {
+        Some(SocketAddr::Inet(address)) => address.port(),
+        _ => 0,
+    }
+}
+
+fn client_stream(session: &Session) -> Option<&ClientStream> {
+    ClientStream::of(session.stream())
+}
+
+/// Whether the client has seen nothing final of an answer.
+fn is_unanswered(session: &Session) -> bool {
+    session.response_written().is_none_or(|answer| answer.status.is_informational())
+        && !session.was_upgraded()
+}
+
+/// Whether the request can be sent once more, whole.
+fn can_repeat(session: &Session) -> bool {
+    is_unanswered(session) && !session.retry_buffer_truncated()
+}
+
+#[async_trait]
+impl ProxyHttp for Forwarder {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::new(self.shared.snapshot.load_full())
+    }
+
+    /// None: the default set compresses answers, switched off, at a cost to every request.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Exchange) -> Result<bool> {
+        if let Some(stream) = client_stream(session) {
+            stream.request_began();
+        }
+        if session.get_keepalive().is_some() {
+            // What the client asked for stands for "as long as you like" in Pingora.
+            session.set_keepalive(Some(CLIENT_KEEPALIVE));
+        }
+        session.set_pipelining_enabled(true);
+        let id = RequestId::accept(&session.req_header().headers);
+        ctx.id = id.unwrap_or_else(RequestId::generate);
+        match Self::route(session, ctx) {
+            Ok(()) => Ok(false),
+            Err((refusal, allow)) => {
+                respond::refuse(session, refusal, allow, &ctx.id).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+    ) -> Result<Box<HttpPeer>> {
+        let hash = ctx.hash;
+        let (route, tries) = ctx.route()?;
+        let next = tries.next(&route.upstream, hash).await;
+        let retried = tries.retried();
+        let deadline = tries.deadline();
+        let destination = match next {
+            Ok(destination) => destination,
+            Err(error) => {
+                ctx.refusal = Some(match error {
+                    NoDestination::NoNode if retried == 0 => Refusal::NoHealthyUpstream,
+                    NoDestination::NoNode | NoDestination::Lookup(_) => Refusal::BadGateway,
+                });
+                let error = Error::because(ErrorType::ConnectError, "no node to try", error);
+                return Err(error.into_up());
+            }
+        };
+        if let (Some(deadline), Some(stream)) = (deadline, client_stream(session)) {
+            stream.arm(deadline);
+        }
+        let node = route.upstream.nodes.get(destination.node);
+        let Some(node) = node else { return Error::e_explain(ErrorType::InternalError, "no node") };
+        let this = Try {
+            address: destination.address,
+            times: route.times,
+            deadline,
+            websocket: route.websocket,
+            upgrade: session.is_upgrade_req(),
+            fresh: destination.fresh,
+        };
+        Ok(this.peer(&node.peer))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        let port = port(session);
+        let (client, id, host, target) =
+            (ctx.client, ctx.id.clone(), ctx.host.clone(), ctx.target.take());
+        let (route, tries) = ctx.route()?;
+        let current = tries.current(&route.upstream);
+        if let Some(target) = &target {
+            request.set_raw_path(target.as_bytes())?;
+        }
+        if let Some(client) = client {
+            client.announce(request, "http", host.as_ref(), port)?;
+        }
+        let told = match (&route.upstream.host, &host) {
+            (PassHost::Client, Some(host)) | (PassHost::Fixed(host), _) => Some(host.clone()),
+            // A client too old to name a host: the node's is better than none.
+            (PassHost::Client, None) | (PassHost::Node, _) => {
+                current.map(|(node, _)| node.host.clone())
+            }
+        };
+        if let Some(told) = told {
+            request.insert_header(header::HOST, told)?;
+        }
+        request.insert_header(request_id::HEADER, id.value().clone())?;
+        if route.upstream.http2 && hop::takes_trailers(session.req_header()) {
+            hop::restore_trailers(request)?;
+        }
+        if session.req_header().version == Version::HTTP_2 {
+            hop::join_cookies(request)?;
+        }
+        ctx.target = target;
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        let status = answer.status.as_u16();
+        if answer.status.is_informational() && status != 101 {
+            return Ok(());
+        }
+        let idempotent = session.req_header().method.is_idempotent() && can_repeat(session);
+        let (route, tries) = ctx.route()?;
+        if tries.answered(&route.upstream, status, idempotent) {
+            ctx.repeat = true;
+            let context = format!("the node answered {status}");
+            return Err(Error::explain(ErrorType::HTTPStatus(status), context).into_up());
+        }
+        if let Some(stream) = client_stream(session) {
+            stream.disarm();
+        }
+        hop::clean_answer(answer);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        if answer.status.is_informational() && answer.status.as_u16() != 101 {
+            return Ok(());
+        }
+        answer.insert_header(request_id::HEADER, ctx.id.value().clone())?;
+        if self.shared.is_draining() {
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let can_repeat = can_repeat(session);
+        let again = match ctx.route() {
+            Ok((route, tries)) => tries.refused(&route.upstream) && can_repeat,
+            Err(_) => false,
+        };
+        error.retry = RetryType::Decided(again);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Exchange,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let can_repeat = can_repeat(session);
+        let idempotent = session.req_header().method.is_idempotent();
+        let answered_with_status = std::mem::take(&mut ctx.repeat);
+        let Ok((route, tries)) = ctx.route() else {
+            error.retry = RetryType::Decided(false);
+            return error;
+        };
+        if *error.esource() == ErrorSource::Downstream && tries.is_late() && can_repeat {
+            // The read from the client was made to fail, to end this try: see `ClientStream::arm`.
+            error.esource = ErrorSource::Upstream;
+            error.etype = ErrorType::ReadTimedout;
+        }
+        let again = if answered_with_status {
+            true
+        } else if *error.esource() == ErrorSource::Downstream || !can_repeat {
+            false
+        } else {
+            // What Pingora marks has not been processed, whatever the method; on a pooled
+            // connection that is only likely, which is enough for idempotent requests.
+            let untouched = error.retry == RetryType::Decided(true);
+            let dead = error.retry == RetryType::ReusedOnly && client_reused && idempotent;
+            ((untouched || dead) && tries.was_dead())
+                || tries.failed(&route.upstream, Failure::of(&error), idempotent)
+        };
+        error.retry = RetryType::Decided(again);
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Exchange,
+    ) -> FailToProxy {
+        let refusal = ctx.refusal.or_else(|| refusal_for(error));
+        // Pingora closes the connection after a failure; the client should know.
+        session.set_keepalive(None);
+        let error_code = match refusal {
+            Some(refusal) if is_unanswered(session) => {
+                // The client may have gone meanwhile; there is nobody else to tell.
+                let _ = respond::refuse(session, refusal, None, &ctx.id).await;
+                refusal.status().as_u16()
+            }
+            _ => 0,
+        };
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Exchange) {
+        let status = match session.response_written() {
+            Some(answer) => answer.status.as_u16(),
+            None => 0,
+        };
+        if let Some(stream) = client_stream(session) {
+            stream.request_ended();
+        }
+        let metrics = &self.shared.metrics;
+        match ctx.route() {
+            Ok((route, tries)) => {
+                route.counters.count(status);
+                if tries.retried() > 0 {
+                    metrics.retries.add(u64::from(tries.retried()));
+                }
+            }
+            Err(_) => metrics.unrouted.count(status),
+        }
+        ctx.log(session, status, error);
+    }
+
+    /// [`Exchange::log`] tells of errors, with more than Pingora knows.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Exchange, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Exchange,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+/// What the client is told about a failure; nothing when it is gone.
+fn refusal_for(error: &Error) -> Option<Refusal> {
+    if *error.esource() == ErrorSource::Downstream {
+        let is_gone = matches!(
+            error.etype(),
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed
+        );
+        return (!is_gone).then_some(Refusal::BadRequest("the request cannot be read"));
+    }
+    Some(if is_timeout(error.etype()) { Refusal::GatewayTimeout } else { Refusal::BadGateway })
+}

@@ -1,0 +1,119 @@
+//! What the parts of one gateway share: the snapshot, the status, the counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use refgate_core::diagnostic::Diagnostic;
+use refgate_core::name::{CommitId, GroupName};
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+use crate::status::{GatewayStatus, State};
+
+/// Shared by the parts of one gateway. The source writes, everybody else reads.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) group: GroupName,
+    pub(crate) instance: String,
+    /// What requests are served from.
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) metrics: Metrics,
+    status: watch::Sender<Arc<GatewayStatus>>,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(group: GroupName, instance: String) -> Self {
+        let status = GatewayStatus {
+            instance: instance.clone(),
+            group: group.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            commit: None,
+            state: State::Degraded,
+            diagnostics: Vec::new(),
+            message: Some("no configuration yet".to_owned()),
+            started_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        };
+        Self {
+            group,
+            instance,
+            snapshot: ArcSwap::default(),
+            metrics: Metrics::default(),
+            status: watch::Sender::new(Arc::new(status)),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<GatewayStatus>> {
+        self.status.subscribe()
+    }
+
+    pub(crate) fn status(&self) -> Arc<GatewayStatus> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    pub(crate) fn metrics_text(&self) -> String {
+        self.metrics.text(&self.group, &self.status())
+    }
+
+    /// The configuration of this commit is what requests are served from.
+    pub(crate) fn applied(&self, commit: CommitId, state: State, diagnostics: Vec<Diagnostic>) {
+        self.change(|status| {
+            status.commit = Some(commit);
+            status.state = state;
+            status.diagnostics = diagnostics;
+            status.message = None;
+        });
+    }
+
+    /// The branch cannot be followed; what was applied stays.
+    pub(crate) fn troubled(&self, message: &str) {
+        if self.status().message.as_deref() == Some(message) {
+            return;
+        }
+        tracing::warn!(group = %self.group, message, "cannot follow the configuration");
+        self.change(|status| {
+            status.state = State::Degraded;
+            status.message = Some(message.to_owned());
+        });
+    }
+
+    /// The branch can be followed again, and what it says is applied.
+    pub(crate) fn untroubled(&self) {
+        if self.status().message.is_none() {
+            return;
+        }
+        tracing::info!(group = %self.group, "follows the configuration again");
+        self.change(|status| {
+            let faulty = status.diagnostics.iter().any(Diagnostic::is_error);
+            status.state = if faulty { State::Degraded } else { State::Healthy };
+            status.message = None;
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut GatewayStatus)) {
+        self.status.send_modify(|status| change(Arc::make_mut(status)));
+    }
+
+    /// From here on the gateway is not ready any more.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Why requests should not be sent here now, when there is a reason.
+    pub(crate) fn unready(&self) -> Option<String> {
+        if self.is_draining() {
+            return Some("draining".to_owned());
+        }
+        let status = self.status();
+        let waiting = status.commit.is_none();
+        waiting.then(|| status.message.clone().unwrap_or_else(|| "no configuration yet".to_owned()))
+    }
+}

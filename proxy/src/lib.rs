@@ -1,0 +1,25 @@
+//! The data plane of Refgate: a gateway that follows a branch of the configuration repository.
+//!
+//! [`start`] makes a [`Gateway`]: it listens, follows its group's branch, and serves requests through
+//! Pingora. Control planes start gateways in their own process with it; the program
+//! `refgate-gateway` is [`command`] and nothing else. Nothing here knows the control plane.
+//!
+//! The way of a configuration: [`source`] notices a commit, core loads and proves it, [`snapshot`]
+//! compiles it, one atomic swap publishes it. The way of a request: [`gateway`] accepts the
+//! connection, [`forward`] takes the request, [`router`] finds its route, [`upstream`] the node.
+
+pub mod command;
+mod forward;
+mod gateway;
+mod metrics;
+mod reference;
+mod request_id;
+mod respond;
+mod router;
+mod snapshot;
+mod source;
+mod status;
+mod upstream;
+
+pub use gateway::{Gateway, GatewayOptions, StartError, start};
+pub use status::{GatewayStatus, State};

@@ -1,0 +1,26 @@
+//! `refgate-gateway`: the data plane alone, the same as `refgate gateway`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use refgate_proxy::command::{self, GatewayArgs};
+
+/// Serves the gateway group of a Refgate configuration repository.
+#[derive(Parser)]
+#[command(name = "refgate-gateway", version)]
+struct Program {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+fn main() -> ExitCode {
+    let program = Program::parse();
+    command::log_to_stderr();
+    match command::run(program.gateway) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("refgate-gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

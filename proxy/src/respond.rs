@@ -1,0 +1,157 @@
+//! Answers that the gateway makes itself: every one is JSON of one shape, made here.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use crate::request_id::{self, RequestId};
+
+/// Why a request is answered by the gateway and not by a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The request cannot be read or is ambiguous; the text says what is wrong with it.
+    BadRequest(&'static str),
+    /// No route of a live service matches.
+    RouteNotFound,
+    /// Routes match but for the method.
+    MethodNotAllowed,
+    /// The upstream has no node that takes requests.
+    NoHealthyUpstream,
+    /// The node could not be reached or its answer could not be read.
+    BadGateway,
+    /// The node did not answer in time.
+    GatewayTimeout,
+}
+
+impl Refusal {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::RouteNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoHealthyUpstream => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::RouteNotFound => "route_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NoHealthyUpstream => "no_healthy_upstream",
+            Self::BadGateway => "bad_gateway",
+            Self::GatewayTimeout => "gateway_timeout",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::BadRequest(reason) => reason,
+            Self::RouteNotFound => "no route matches this host and path",
+            Self::MethodNotAllowed => "the route does not take this method",
+            Self::NoHealthyUpstream => "no upstream node takes requests",
+            Self::BadGateway => "the upstream could not be reached or gave no valid answer",
+            Self::GatewayTimeout => "the upstream did not answer in time",
+        }
+    }
+
+    fn body(self, id: &RequestId) -> Bytes {
+        // None of the three texts has a character that JSON escapes.
+        let (code, message, id) = (self.code(), self.message(), id.as_str());
+        let json = format!(r#"{{"error":"{code}","message":"{message}","request_id":"{id}"}}"#);
+        Bytes::from(json)
+    }
+}
+
+/// Sends the refusal; `allow` is for [`Refusal::MethodNotAllowed`].
+pub(crate) async fn refuse(
+    session: &mut Session,
+    refusal: Refusal,
+    allow: Option<HeaderValue>,
+    id: &RequestId,
+) -> Result<()> {
+    let body = refusal.body(id);
+    let mut answer = Box::new(ResponseHeader::build(refusal.status(), Some(6))?);
+    answer.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+    answer.insert_header(header::CONTENT_LENGTH, body.len())?;
+    answer.insert_header(request_id::HEADER, id.value().clone())?;
+    if let Some(allow) = allow {
+        answer.insert_header(header::ALLOW, allow)?;
+    }
+    if session.req_header().method == Method::HEAD {
+        session.write_response_header(answer, true).await
+    } else {
+        session.write_response_header(answer, false).await?;
+        session.write_response_body(Some(body), true).await
+    }
+}
+
+/// The answer to send in the place of one that Pingora made before the proxy saw a request.
+pub(crate) fn instead_of(answer: &[u8]) -> Option<Vec<u8>> {
+    let status = answer.strip_prefix(b"HTTP/1.1 ")?;
+    let refusal = if status.starts_with(b"400 ") {
+        Refusal::BadRequest("the request cannot be read")
+    } else if status.starts_with(b"405 ") {
+        // CONNECT is the one method that is refused before it is routed.
+        Refusal::MethodNotAllowed
+    } else {
+        return None;
+    };
+    let id = RequestId::generate();
+    let body = refusal.body(&id);
+    let mut text = format!("HTTP/1.1 {}\r\n", refusal.status());
+    let _ = write!(text, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    let _ = write!(text, "X-Request-Id: {}\r\n", id.as_str());
+    if refusal == Refusal::MethodNotAllowed {
+        text.push_str("Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n");
+    }
+    text.push_str("Connection: close\r\n\r\n");
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(&body);
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_json_of_one_shape() {
+        let id = RequestId::generate();
+        let refusals = [
+            (Refusal::BadRequest("the path has a broken percent escape"), 400, "bad_request"),
+            (Refusal::RouteNotFound, 404, "route_not_found"),
+            (Refusal::MethodNotAllowed, 405, "method_not_allowed"),
+            (Refusal::NoHealthyUpstream, 503, "no_healthy_upstream"),
+            (Refusal::BadGateway, 502, "bad_gateway"),
+            (Refusal::GatewayTimeout, 504, "gateway_timeout"),
+        ];
+        for (refusal, status, code) in refusals {
+            assert_eq!(refusal.status().as_u16(), status);
+            let json: serde_json::Value =
+                serde_json::from_slice(&refusal.body(&id)).expect("a body is JSON");
+            assert_eq!(json["error"], code);
+            assert_eq!(json["request_id"], id.as_str());
+            assert!(json["message"].is_string());
+            assert_eq!(json.as_object().map(serde_json::Map::len), Some(3));
+        }
+    }
+
+    #[test]
+    fn only_refusals_of_the_server_below_are_replaced() {
+        assert!(instead_of(b"HTTP/1.1 200 OK\r\n\r\n").is_none());
+        assert!(instead_of(b"body").is_none());
+        let answer = instead_of(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n");
+        let text = String::from_utf8(answer.expect("it is replaced")).expect("it is text");
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"));
+        assert!(!text.contains("Server"));
+        let (head, body) = text.split_once("\r\n\r\n").expect("it has a body");
+        assert!(head.contains(&format!("Content-Length: {}", body.len())));
+    }
+}

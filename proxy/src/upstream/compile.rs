@@ -1,0 +1,386 @@
+//! From the document of an upstream to the form that requests use.
+//!
+//! What is known about nodes is taken over from the snapshot before, by host and port; turns of
+//! round robin are, as long as the nodes are the same.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use pingora::protocols::tls::CaType;
+use pingora::tls::{CertificateDer, RootCertStore};
+use pingora::utils::tls::WrappedX509;
+use refgate_core::diagnostic::{Code, Diagnostic};
+use refgate_core::document::{self, BalancerType, Scheme};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::balancer::{Balancer, HashOn, Turns};
+use super::node::{Node, NodeKey, NodeState};
+use super::peer::Connections;
+use super::retry::RetryPolicy;
+use super::{PassHost, Times, Upstream};
+use crate::reference;
+
+/// Compiles one upstream; findings are about `file`.
+pub(crate) struct Compiler<'c> {
+    pub(crate) file: &'c str,
+    /// The upstream's name with its service: the pointer, and what connections belong to.
+    pub(crate) owner: &'c str,
+    /// The same upstream in the snapshot before.
+    pub(crate) previous: Option<&'c Upstream>,
+}
+
+impl Compiler<'_> {
+    /// The compiled form, or nothing after at least one finding.
+    pub(crate) fn upstream(
+        &self,
+        document: &document::Upstream,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<Upstream> {
+        let host = self.pass_host(document, findings);
+        let connections = self.connections(document, findings);
+        let (host, connections) = (host?, connections?);
+        let nodes: Vec<Option<Node>> = document
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| self.node(index, node, &host, &connections, findings))
+            .collect();
+        let nodes: Vec<Node> = nodes.into_iter().collect::<Option<_>>()?;
+        let tiers = tiers(&nodes);
+        let others = tiers.iter().map(Vec::len).sum::<usize>().saturating_sub(1);
+        let retries = document.retries.unwrap_or(u32::try_from(others).unwrap_or(u32::MAX));
+        let within = document.retry_timeout.0.map(document::Seconds::duration);
+        let times = &document.timeout;
+        Some(Upstream {
+            balancer: self.balancer(&document.balancer, &nodes, findings)?,
+            retry: RetryPolicy::new(retries, within, &document.retry_on),
+            times: Times {
+                connect: times.connect.duration(),
+                send: times.send.duration(),
+                read: times.read.duration(),
+            },
+            http2: connections.only_http2(),
+            host,
+            tiers,
+            nodes,
+        })
+    }
+
+    fn pass_host(
+        &self,
+        document: &document::Upstream,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<PassHost> {
+        match document.pass_host {
+            document::PassHost::Pass => Some(PassHost::Client),
+            document::PassHost::Node => Some(PassHost::Node),
+            document::PassHost::Rewrite => {
+                let text = self.resolve("upstream_host", &document.upstream_host, findings)?;
+                match HeaderValue::from_str(&text) {
+                    Ok(host) if !host.is_empty() => Some(PassHost::Fixed(host)),
+                    _ => {
+                        let message =
+                            format!("what {} stands for is no host name", document.upstream_host);
+                        self.report("upstream_host", Code::BadHost, message, findings);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn connections(
+        &self,
+        document: &document::Upstream,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<Connections> {
+        let ca = if document.tls.ca.is_empty() {
+            None
+        } else {
+            let text = self.resolve("tls/ca", &document.tls.ca, findings)?.into_owned();
+            match certificates(&text) {
+                Ok(certificates) => Some((certificates, text)),
+                Err(reason) => {
+                    let message =
+                        format!("{} has no usable certificates: {reason}", document.tls.ca);
+                    self.report("tls/ca", Code::BadValue, message, findings);
+                    return None;
+                }
+            }
+        };
+        let keepalive = &document.keepalive;
+        // One request for a connection is none kept.
+        let kept = keepalive.size > 0 && keepalive.requests != 1;
+        Some(Connections {
+            scheme: document.scheme,
+            verify: document.tls.verify,
+            ca,
+            idle: kept.then(|| keepalive.idle_timeout.duration()),
+        })
+    }
+
+    fn node(
+        &self,
+        index: usize,
+        document: &document::Node,
+        pass_host: &PassHost,
+        connections: &Connections,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<Node> {
+        let pointer = format!("nodes/{index}/host");
+        let host = self.resolve(&pointer, document.host.as_str(), findings)?;
+        if host.parse::<IpAddr>().is_err() && !refgate_core::host::is_host_name(&host) {
+            let written = document.host.as_str();
+            let message = format!("what {written} stands for is no host name or IP address");
+            self.report(&pointer, Code::BadHost, message, findings);
+            return None;
+        }
+        let key = NodeKey { host: host.into_owned(), port: document.port };
+        let known =
+            self.previous.and_then(|before| before.nodes.iter().find(|node| node.key == key));
+        let state =
+            known.map_or_else(|| Arc::new(NodeState::new(&key)), |node| Arc::clone(&node.state));
+        Some(Node {
+            weight: document.weight,
+            priority: document.priority,
+            host: HeaderValue::from_str(&host_header(&key, connections.scheme)).ok()?,
+            peer: connections.peer(&server_name(&key, pass_host), self.owner),
+            state,
+            key,
+        })
+    }
+
+    fn balancer(
+        &self,
+        document: &document::Balancer,
+        nodes: &[Node],
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<Balancer> {
+        Some(match document.r#type {
+            BalancerType::Roundrobin => Balancer::RoundRobin(self.turns(nodes)),
+            BalancerType::LeastConn => Balancer::LeastConnections(Default::default()),
+            BalancerType::Ewma => Balancer::Ewma(Default::default()),
+            BalancerType::P2c => Balancer::PowerOfTwo(Default::default()),
+            BalancerType::Chash => {
+                let key = || document.key.clone().unwrap_or_default();
+                let on = match document.hash_on {
+                    Some(document::HashOn::Header) => match key().parse::<HeaderName>() {
+                        Ok(name) => HashOn::Header(name),
+                        Err(_) => {
+                            let message = format!("{:?} is not a header name", key());
+                            self.report("balancer/key", Code::BadName, message, findings);
+                            return None;
+                        }
+                    },
+                    Some(document::HashOn::Cookie) => HashOn::Cookie(key()),
+                    Some(document::HashOn::Query) => HashOn::Query(key()),
+                    Some(document::HashOn::RemoteAddr) => HashOn::RemoteAddr,
+                    Some(document::HashOn::Uri) => HashOn::Uri,
+                    Some(document::HashOn::Consumer) | None => {
+                        let message = "this gateway has nothing of that kind to hash";
+                        self.report("balancer/hash_on", Code::BadValue, message, findings);
+                        return None;
+                    }
+                };
+                Balancer::ConsistentHash(on)
+            }
+        })
+    }
+
+    fn turns(&self, nodes: &[Node]) -> Arc<Turns> {
+        let identity = |node: &Node| (node.key.clone(), node.weight, node.priority);
+        if let Some(before) = self.previous
+            && let Balancer::RoundRobin(turns) = &before.balancer
+            && before.nodes.iter().map(identity).eq(nodes.iter().map(identity))
+        {
+            return Arc::clone(turns);
+        }
+        Arc::new(Turns::new(nodes.len()))
+    }
+
+    fn resolve<'t>(
+        &self,
+        pointer: &str,
+        text: &'t str,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<std::borrow::Cow<'t, str>> {
+        reference::resolve(text)
+            .map_err(|error| self.report(pointer, Code::BadValue, error.to_string(), findings))
+            .ok()
+    }
+
+    fn report(
+        &self,
+        pointer: &str,
+        code: Code,
+        message: impl Into<String>,
+        findings: &mut Vec<Diagnostic>,
+    ) {
+        let name = self.owner.rsplit('/').next().unwrap_or(self.owner);
+        let pointer = format!("/upstreams/{name}/{pointer}");
+        findings.push(Diagnostic::error(self.file, pointer, code, message));
+    }
+}
+
+/// Positions of nodes that are not drained, by priority, the highest first.
+fn tiers(nodes: &[Node]) -> Vec<Vec<usize>> {
+    let mut priorities: Vec<i32> =
+        nodes.iter().filter(|node| node.weight > 0).map(|node| node.priority).collect();
+    priorities.sort_unstable_by(|a, b| b.cmp(a));
+    priorities.dedup();
+    let tier = |priority: i32| {
+        let in_tier = |(index, node): (usize, &Node)| {
+            (node.weight > 0 && node.priority == priority).then_some(index)
+        };
+        nodes.iter().enumerate().filter_map(in_tier).collect()
+    };
+    priorities.into_iter().map(tier).collect()
+}
+
+/// A node's host, with the port when it is not the scheme's default.
+fn host_header(key: &NodeKey, scheme: Scheme) -> String {
+    let host = if key.host.contains(':') { format!("[{}]", key.host) } else { key.host.clone() };
+    if key.port == scheme.default_port() { host } else { format!("{host}:{}", key.port) }
+}
+
+/// The name that a node's certificate must be valid for.
+///
+/// The host that the node is told, when the group says which; else the node's own. Never the
+/// client's: a client must not choose against which name a node is verified. An address is a name
+/// too, for Pingora takes an empty one as leave not to verify.
+fn server_name(key: &NodeKey, pass_host: &PassHost) -> String {
+    match pass_host {
+        PassHost::Client | PassHost::Node => key.host.clone(),
+        PassHost::Fixed(host) => {
+            let host = host.to_str().unwrap_or(&key.host);
+            match host.strip_prefix('[') {
+                Some(rest) => rest.split(']').next().unwrap_or(rest).to_owned(),
+                None => host.split(':').next().unwrap_or(host).to_owned(),
+            }
+        }
+    }
+}
+
+/// The certificates of a PEM text. They are tried out here, because what Pingora cannot parse ends
+/// its task.
+fn certificates(pem: &str) -> Result<Arc<CaType>, String> {
+    let mut trusted = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for block in x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes()) {
+        let block = block.map_err(|error| error.to_string())?;
+        if block.label != "CERTIFICATE" {
+            return Err(format!("it holds a {}", block.label));
+        }
+        let wrapped = WrappedX509::try_new(block.contents.clone(), |der: &Vec<u8>| {
+            X509Certificate::from_der(der).map(|(_, certificate)| certificate)
+        });
+        certificates.push(wrapped.map_err(|error| error.to_string())?);
+        trusted.add(CertificateDer::from(block.contents)).map_err(|error| error.to_string())?;
+    }
+    if certificates.is_empty() {
+        return Err("there are none in it".to_owned());
+    }
+    Ok(certificates.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::upstream::tests::from_json;
+
+    #[test]
+    fn hosts_that_nodes_are_told() {
+        let table = [
+            ("httpbin.org", 80, Scheme::Http, "httpbin.org"),
+            ("httpbin.org", 8080, Scheme::Http, "httpbin.org:8080"),
+            ("httpbin.org", 443, Scheme::Https, "httpbin.org"),
+            ("httpbin.org", 80, Scheme::Https, "httpbin.org:80"),
+            ("httpbin.org", 443, Scheme::Grpcs, "httpbin.org"),
+            ("10.0.0.7", 80, Scheme::H2c, "10.0.0.7"),
+            ("::1", 80, Scheme::Http, "[::1]"),
+            ("::1", 81, Scheme::Http, "[::1]:81"),
+        ];
+        for (host, port, scheme, told) in table {
+            let key = NodeKey { host: host.to_owned(), port };
+            assert_eq!(host_header(&key, scheme), told);
+        }
+    }
+
+    #[test]
+    fn names_that_certificates_are_for() {
+        let key = NodeKey { host: "node.test".to_owned(), port: 443 };
+        let fixed = |host| PassHost::Fixed(HeaderValue::from_static(host));
+        assert_eq!(server_name(&key, &PassHost::Node), "node.test");
+        assert_eq!(server_name(&key, &PassHost::Client), "node.test");
+        assert_eq!(server_name(&key, &fixed("api.test:8443")), "api.test");
+        assert_eq!(server_name(&key, &fixed("[::1]:8443")), "::1");
+    }
+
+    #[test]
+    fn tiers_are_by_priority_without_the_drained() {
+        let node = |port: u16, weight: u32, priority: i32| json!({"host": "127.0.0.1", "port": port, "weight": weight, "priority": priority});
+        let nodes = json!([node(1, 1, 0), node(2, 1, 5), node(3, 0, 5), node(4, 1, 0)]);
+        let upstream = from_json(&json!({ "nodes": nodes }));
+        assert_eq!(upstream.tiers, [vec![1], vec![0, 3]]);
+        assert_eq!(upstream.retry.retries, 2);
+    }
+
+    #[test]
+    fn what_is_known_is_taken_over() {
+        let document = |weight: u32, read: u32| {
+            let node = |port: u16| json!({"host": "127.0.0.1", "port": port, "weight": weight});
+            json!({"nodes": [node(1), node(2)], "timeout": {"read": read}})
+        };
+        let compile = |document: serde_json::Value, previous: &Upstream| {
+            use document::{Reader, Shape};
+            let mut findings = Vec::new();
+            let read = document::Upstream::read(&document, &mut Reader::new("", &mut findings));
+            let owner = "test/default";
+            Compiler { file: "", owner, previous: Some(previous) }
+                .upstream(&read.expect("a sound document"), &mut findings)
+                .expect("it compiles")
+        };
+        let turns = |upstream: &Upstream| match &upstream.balancer {
+            Balancer::RoundRobin(turns) => Arc::clone(turns),
+            other => panic!("{other:?}"),
+        };
+        let first = from_json(&document(100, 60));
+        let second = compile(document(100, 30), &first);
+        let third = compile(document(50, 30), &second);
+        assert!(Arc::ptr_eq(&turns(&first), &turns(&second)));
+        assert!(!Arc::ptr_eq(&turns(&second), &turns(&third)));
+        for (before, after) in first.nodes.iter().zip(&third.nodes) {
+            assert!(Arc::ptr_eq(&before.state, &after.state));
+            assert_eq!(before.peer.group_key, after.peer.group_key);
+        }
+    }
+
+    #[test]
+    fn what_the_gateway_lacks_is_a_finding() {
+        use document::{Reader, Shape};
+        let compile = |json: serde_json::Value| {
+            let mut findings = Vec::new();
+            let read = document::Upstream::read(&json, &mut Reader::new("", &mut findings));
+            let owner = "shop/default";
+            let compiled = Compiler { file: "runtime/shop.json", owner, previous: None }
+                .upstream(&read.expect("a sound document"), &mut findings);
+            assert!(compiled.is_none());
+            let secret = std::env::var("PWD").expect("a shell's variable");
+            for finding in &findings {
+                assert!(!finding.message.contains(&secret), "{finding}");
+            }
+            findings.into_iter().map(|finding| finding.pointer).collect::<Vec<_>>()
+        };
+        let host = "$env://REFGATE_TEST_NOT_SET";
+        let nodes = json!([{"host": host, "port": 80}, {"host": "$env://PWD", "port": 80}]);
+        let found = compile(json!({ "nodes": nodes }));
+        assert_eq!(found, ["/upstreams/default/nodes/0/host", "/upstreams/default/nodes/1/host"]);
+        let found = compile(json!({"tls": {"ca": "$file:///nowhere"}}));
+        assert_eq!(found, ["/upstreams/default/tls/ca"]);
+        let found = compile(json!({"tls": {"ca": "$env://PWD"}}));
+        assert_eq!(found, ["/upstreams/default/tls/ca"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! A node in Pingora's terms.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pingora::protocols::tls::CaType;
+use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
+use refgate_core::document::Scheme;
+
+use super::Times;
+use super::upgrade::UpgradeConnect;
+
+/// HTTP/2 requests that share a connection.
+const H2_STREAMS: usize = 100;
+
+/// What an upstream says about connections to its nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Connections {
+    pub(crate) scheme: Scheme,
+    pub(crate) verify: bool,
+    /// Certificates to trust in the place of the system's, with the text that they came from.
+    pub(crate) ca: Option<(Arc<CaType>, String)>,
+    /// How long an idle connection is kept; nothing: none is.
+    pub(crate) idle: Option<Duration>,
+}
+
+impl Connections {
+    /// Whether nodes are spoken to in HTTP/2 and nothing else.
+    pub(crate) fn only_http2(&self) -> bool {
+        matches!(self.scheme, Scheme::H2c | Scheme::Grpc | Scheme::Grpcs)
+    }
+
+    /// A peer without an address yet.
+    ///
+    /// `server_name` is what the node's certificate must be valid for; `owner` is what connections
+    /// belong to. Pingora shares connections between peers that hash alike, and neither the
+    /// certificates to trust nor the protocol are in its hash: so they are in the group key, which
+    /// stays the same from snapshot to snapshot, and with it the pool.
+    pub(crate) fn peer(&self, server_name: &str, owner: &str) -> HttpPeer {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        // Without TLS the name would only split the pool.
+        let tls = self.scheme.is_tls();
+        let server_name = if tls { server_name.to_owned() } else { String::new() };
+        let mut peer = HttpPeer::new(nowhere, tls, server_name);
+        let mut hasher = DefaultHasher::new();
+        (owner, self.scheme.as_str(), self.verify).hash(&mut hasher);
+        self.ca.as_ref().map(|(_, text)| text).hash(&mut hasher);
+        peer.group_key = hasher.finish();
+        let options = &mut peer.options;
+        match self.scheme {
+            Scheme::Http => options.set_http_version(1, 1),
+            Scheme::Https => options.set_http_version(2, 1),
+            Scheme::H2c | Scheme::Grpc | Scheme::Grpcs => options.set_http_version(2, 2),
+        }
+        options.max_h2_streams = H2_STREAMS;
+        options.verify_cert = self.verify;
+        options.verify_hostname = self.verify;
+        options.ca = self.ca.as_ref().map(|(ca, _)| Arc::clone(ca));
+        // A timeout of none would keep the connection for ever; of nothing it is closed at once.
+        options.idle_timeout = Some(self.idle.unwrap_or(Duration::ZERO));
+        peer
+    }
+}
+
+/// What one try asks of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Try {
+    pub(crate) address: SocketAddr,
+    pub(crate) times: Times,
+    /// When all tries together must be over.
+    pub(crate) deadline: Option<Instant>,
+    /// Whether the route lets connections be upgraded to WebSocket.
+    pub(crate) websocket: bool,
+    /// Whether the client asks for an upgrade.
+    pub(crate) upgrade: bool,
+    /// Whether no pooled connection may be used.
+    pub(crate) fresh: bool,
+}
+
+impl Try {
+    fn is_upgrade(&self) -> bool {
+        self.websocket && self.upgrade
+    }
+
+    /// The peer of this try.
+    pub(crate) fn peer(&self, template: &HttpPeer) -> Box<HttpPeer> {
+        let mut peer = Box::new(template.clone());
+        peer._address = self.address.into();
+        if self.fresh || self.is_upgrade() {
+            peer.group_key ^= unused_number();
+            peer.options.idle_timeout = Some(Duration::ZERO);
+        }
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let cut = |time: Duration| Some(left.map_or(time, |left| time.min(left)));
+        let options = &mut peer.options;
+        options.connection_timeout = cut(self.times.connect);
+        options.total_connection_timeout = cut(self.times.connect);
+        options.write_timeout = cut(self.times.send);
+        options.read_timeout = cut(self.times.read);
+        options.http_upstream_request_policy.h1_upgrade =
+            if self.websocket { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny };
+        if self.is_upgrade() {
+            options.set_http_version(1, 1);
+            options.custom_l4 = Some(Arc::new(UpgradeConnect));
+        }
+        peer
+    }
+}
+
+/// Connections of a key with such a number are found by nobody.
+fn unused_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut hasher = DefaultHasher::new();
+    NEXT.fetch_add(1, Ordering::Relaxed).hash(&mut hasher);
+    hasher.finish()
+}

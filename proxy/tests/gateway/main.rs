@@ -1,0 +1,16 @@
+//! A gateway as its clients and nodes see it: real sockets, a real repository, real reloads.
+//!
+//! Nothing sleeps: what takes time is waited for, with a deadline far beyond what it should take.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod answers;
+mod client;
+mod failures;
+mod forwarding;
+mod lifecycle;
+mod origin;
+mod program;
+mod protocols;
+mod reload;
+mod repository;
+mod world;
