@@ -1,0 +1,153 @@
+//! The command line: what can be typed, and which exit code comes of it.
+//!
+//! One file per noun, each a thin translation of flags into one request and of the answer into
+//! text. Flags that several commands share are in [`args`], files that people write in [`input`]
+//! and [`tree`], failures and exit codes in [`failure`]. `up`, `serve` and `gateway` run programs;
+//! all others talk to a control plane through [`crate::client`] and know nothing else of it.
+
+pub mod apply;
+pub mod args;
+pub mod completions;
+pub mod diff;
+pub mod failure;
+pub mod group;
+pub mod history;
+pub mod input;
+pub mod node;
+pub mod rollback;
+pub mod route;
+pub mod runtime;
+pub mod service;
+pub mod session;
+pub mod status;
+pub mod sync;
+pub mod tree;
+pub mod up;
+pub mod validate;
+pub mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::args::{Connection, Remote, RemoteNoun};
+use self::failure::Failure;
+use self::session::Session;
+use crate::output::write::Ending;
+use crate::output::{Format, Output};
+
+/// An API gateway whose configuration is a git repository
+///
+/// Every gateway group is a branch, every change a commit, every version of a service a tag.
+/// `refgate up` starts everything in one process; the other commands talk to a running control
+/// plane, by default the one on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "refgate", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 conflict.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Everything that `refgate` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process: control plane and gateways
+    Up(up::UpArgs),
+    /// Run the control plane alone
+    Serve(up::ServeArgs),
+    /// Run one gateway alone
+    Gateway(refgate_proxy::command::GatewayArgs),
+    /// Show every service in every group, on one screen
+    Status(Remote<status::StatusArgs>),
+    /// Gateway groups
+    Group(RemoteNoun<group::GroupCommand>),
+    /// Services of a group
+    Service(RemoteNoun<service::ServiceCommand>),
+    /// Routes of a service
+    Route(RemoteNoun<route::RouteCommand>),
+    /// What a group owns about a service: hosts, nodes, path prefix
+    Runtime(RemoteNoun<runtime::RuntimeCommand>),
+    /// Versions of a service
+    Version(RemoteNoun<version::VersionCommand>),
+    /// Promote a version of a service to other groups
+    ///
+    /// What the source group runs becomes a version, unless it is one already, and comes onto the
+    /// branch of every target as a cherry-pick. Hosts and nodes of the targets stay their own.
+    Sync(Remote<sync::SyncArgs>),
+    /// Bring back an older version of a service, or an older state of a whole group
+    ///
+    /// A rollback is a new commit: nothing leaves the history, and it can itself be rolled back.
+    /// Hosts and nodes stay when one service is rolled back; a whole group goes back with them.
+    Rollback(Remote<rollback::RollbackArgs>),
+    /// What happened in a group, newest first
+    History(Remote<history::HistoryArgs>),
+    /// Compare two versions of a service, or what two groups run
+    Diff(Remote<diff::DiffArgs>),
+    /// Write files into a group, in one commit
+    ///
+    /// A file holds one service as a whole, as `refgate service get -o json` shows it, or several
+    /// as YAML documents with a "name" each. The service is then as the file says: routes that the
+    /// file does not have are removed, and only hosts and nodes stay when it does not name them.
+    /// A directory is laid out like the repository tree of a group
+    /// (services/SERVICE/service.json, services/SERVICE/routes/ROUTE.json,
+    /// runtime/SERVICE.json, …) and adds to what is there.
+    Apply(Remote<apply::ApplyArgs>),
+    /// Check files without writing anything
+    Validate(Remote<validate::ValidateArgs>),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// A command that asks a control plane.
+pub trait Run {
+    /// Asks, and shows the answer.
+    ///
+    /// # Errors
+    /// When the command could not do what it says.
+    fn run(self, session: &mut Session) -> Result<Ending, Failure>;
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        ExitCode::from(self.run_with(Output::standard))
+    }
+
+    /// The same with answers and messages going to a place of the caller's; gives the exit code.
+    pub(crate) fn run_with(self, output: impl FnOnce(Format) -> Output) -> u8 {
+        match self.command {
+            Command::Up(args) => failure::report(args.run()),
+            Command::Serve(args) => failure::report(args.run()),
+            Command::Gateway(args) => {
+                refgate_proxy::command::log_to_stderr();
+                failure::report(refgate_proxy::command::run(args).map_err(Failure::program))
+            }
+            Command::Completions(args) => failure::report(args.run()),
+            Command::Status(remote) => ask(remote.connection, remote.args, output),
+            Command::Group(noun) => ask(noun.connection, noun.command, output),
+            Command::Service(noun) => ask(noun.connection, noun.command, output),
+            Command::Route(noun) => ask(noun.connection, noun.command, output),
+            Command::Runtime(noun) => ask(noun.connection, noun.command, output),
+            Command::Version(noun) => ask(noun.connection, noun.command, output),
+            Command::Sync(remote) => ask(remote.connection, remote.args, output),
+            Command::Rollback(remote) => ask(remote.connection, remote.args, output),
+            Command::History(remote) => ask(remote.connection, remote.args, output),
+            Command::Diff(remote) => ask(remote.connection, remote.args, output),
+            Command::Apply(remote) => ask(remote.connection, remote.args, output),
+            Command::Validate(remote) => ask(remote.connection, remote.args, output),
+        }
+    }
+}
+
+fn ask(connection: Connection, command: impl Run, output: impl FnOnce(Format) -> Output) -> u8 {
+    let output = output(connection.output);
+    let mut session = Session::new(connection, output);
+    let result = command.run(&mut session);
+    session.finish(result)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! `refgate status`: the one screen that an operator needs.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::session::Session;
+use super::{Run, group};
+use crate::client::ClientError;
+use crate::client::endpoint::Endpoint;
+use crate::client::view::{self, Gateway, Group, MatrixRow};
+use crate::output::table::Table;
+use crate::output::write::Ending;
+use crate::output::{Format, Output, text};
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {}
+
+impl Run for StatusArgs {
+    fn run(self, session: &mut Session) -> Result<Ending, Failure> {
+        let groups_body = session.client.list(&Endpoint::groups(), None)?;
+        let matrix_body = session.client.list(&Endpoint::matrix(), None)?;
+        let gateways_body = gateways(session)?;
+        let out = &mut session.output;
+        if out.format() == Format::Json {
+            out.json(&json!({
+                "groups": groups_body, "services": matrix_body, "gateways": gateways_body
+            }))?;
+            return Ok(Ending::Done);
+        }
+        let rows: Vec<MatrixRow> = view::items(&matrix_body)?;
+        if out.format() == Format::Name {
+            rows.iter().try_for_each(|row| out.line(&row.service))?;
+            return Ok(Ending::Done);
+        }
+        let groups: Vec<Group> = in_promotion_order(view::items(&groups_body)?);
+        let gateways: Vec<Gateway> = view::items(&gateways_body)?;
+        show(out, &groups, &rows, &gateways)?;
+        Ok(Ending::Done)
+    }
+}
+
+/// The services of all groups, for `service list` without a group.
+pub(crate) fn matrix(session: &mut Session) -> Result<Ending, Failure> {
+    let groups = session.client.list(&Endpoint::groups(), None)?;
+    let body = session.client.list(&Endpoint::matrix(), None)?;
+    let groups = in_promotion_order(view::items(&groups)?);
+    let rows: Vec<MatrixRow> = view::items(&body)?;
+    let table = |rows: &[MatrixRow]| matrix_table(&groups, rows);
+    let empty = "there is no service yet: `refgate service create` makes one";
+    session.output.list(&body, &rows, |row| row.service.clone(), table, empty)?;
+    Ok(Ending::Done)
+}
+
+/// A control plane that runs no gateways and knows none may not have the list at all.
+fn gateways(session: &mut Session) -> Result<Value, ClientError> {
+    match session.client.list(&Endpoint::gateways(), None) {
+        Err(ClientError::Refused(problem)) if matches!(problem.status, 404 | 405) => {
+            Ok(json!({"items": [], "next": null}))
+        }
+        other => other,
+    }
+}
+
+fn show(
+    out: &mut Output,
+    groups: &[Group],
+    rows: &[MatrixRow],
+    gateways: &[Gateway],
+) -> std::io::Result<()> {
+    out.table(&group::table(groups))?;
+    out.line("")?;
+    if rows.is_empty() {
+        out.note("there is no service yet: `refgate service create` makes one")?;
+    } else {
+        out.table(&matrix_table(groups, rows))?;
+    }
+    let gateways = gateway_table(groups, gateways);
+    if !gateways.is_empty() {
+        out.line("")?;
+        out.table(&gateways)?;
+    }
+    Ok(())
+}
+
+fn matrix_table(groups: &[Group], rows: &[MatrixRow]) -> Table {
+    let mut header = vec!["SERVICE".to_owned(), "LATEST".to_owned()];
+    header.extend(groups.iter().map(|group| group.name.clone()));
+    let mut table = Table::new(header);
+    for row in rows {
+        let mut cells = vec![row.service.clone(), row.latest.clone().unwrap_or_default()];
+        cells.extend(groups.iter().map(|group| text::cell(row.groups.get(&group.name))));
+        table.row(cells);
+    }
+    table
+}
+
+/// Every instance, and whether it serves the head of its group.
+fn gateway_table(groups: &[Group], gateways: &[Gateway]) -> Table {
+    let heads: BTreeMap<&str, &str> =
+        groups.iter().map(|group| (group.name.as_str(), group.head.as_str())).collect();
+    let mut table = Table::new(["GATEWAY", "GROUP", "STATE", "SERVES", "PROBLEM"]);
+    for gateway in gateways {
+        let serves = match gateway.commit.as_deref() {
+            None => "nothing yet".to_owned(),
+            Some(commit) if heads.get(gateway.group.as_str()) == Some(&commit) => {
+                format!("{} (head)", text::short_commit(commit))
+            }
+            Some(commit) => text::short_commit(commit).to_owned(),
+        };
+        let problem = match gateway.diagnostics.as_slice() {
+            [] => String::new(),
+            [one] => one.to_string(),
+            [one, more @ ..] => format!("{one}; and {} more", more.len()),
+        };
+        table.row([
+            gateway.instance.clone(),
+            gateway.group.clone(),
+            gateway.state.clone(),
+            serves,
+            problem,
+        ]);
+    }
+    table.without_empty_columns()
+}
+
+/// Groups in the order that versions travel: a group comes after those that it takes from.
+fn in_promotion_order(groups: Vec<Group>) -> Vec<Group> {
+    let mut depth: BTreeMap<String, usize> =
+        groups.iter().map(|group| (group.name.clone(), 0)).collect();
+    // As many rounds as there are groups settle every chain; a circle settles nowhere and stops.
+    for _ in 0..groups.len() {
+        for group in &groups {
+            let sources = group.promotion.from.iter().filter_map(|from| depth.get(from));
+            if let Some(deepest) = sources.max().copied() {
+                let new = (deepest + 1).min(groups.len());
+                depth.entry(group.name.clone()).and_modify(|own| *own = (*own).max(new));
+            }
+        }
+    }
+    let mut groups = groups;
+    groups.sort_by_key(|group| depth.get(&group.name).copied().unwrap_or(0));
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::view::{Cell, Promotion};
+    use crate::output::table::Style;
+
+    fn group(name: &str, from: &[&str]) -> Group {
+        let from = from.iter().map(|&name| name.to_owned()).collect();
+        Group {
+            name: name.to_owned(),
+            promotion: Promotion { from, direct_edits: String::new() },
+            head: format!("{name}-head"),
+            ..Group::default()
+        }
+    }
+
+    #[test]
+    fn groups_stand_in_the_order_that_versions_travel() {
+        let order = |groups: Vec<Group>| -> Vec<String> {
+            in_promotion_order(groups).into_iter().map(|group| group.name).collect()
+        };
+        let story =
+            vec![group("production", &["uat"]), group("test", &[]), group("uat", &["test"])];
+        assert_eq!(order(story), ["test", "uat", "production"]);
+        let circle = vec![group("a", &["b"]), group("b", &["a"]), group("c", &[])];
+        assert_eq!(order(circle).first().map(String::as_str), Some("c"));
+        assert_eq!(order(vec![group("b", &["gone"]), group("a", &[])]), ["b", "a"]);
+    }
+
+    #[test]
+    fn the_matrix_tells_versions_and_live_states() {
+        let cell = |version: Option<&str>, based_on: Option<&str>, live: bool| Cell {
+            version: version.map(str::to_owned),
+            based_on: based_on.map(str::to_owned),
+            modified: version != based_on,
+            live,
+            live_reason: (!live).then(|| "no_nodes".to_owned()),
+        };
+        let row = MatrixRow {
+            service: "httpbin".to_owned(),
+            groups: [
+                ("test".to_owned(), cell(None, Some("1.0.0"), true)),
+                ("uat".to_owned(), cell(Some("1.0.0"), Some("1.0.0"), false)),
+            ]
+            .into(),
+            latest: Some("1.0.0".to_owned()),
+        };
+        let groups = [group("test", &[]), group("uat", &[]), group("production", &[])];
+        assert_eq!(
+            matrix_table(&groups, &[row]).render(Style::Plain),
+            "SERVICE  LATEST  test             uat                                         production\n\
+             httpbin  1.0.0   1.0.0 + changes  1.0.0 (not live: an upstream has no nodes)  -"
+        );
+    }
+
+    #[test]
+    fn gateways_tell_whether_they_serve_the_head() {
+        let gateway = |commit: Option<&str>, state: &str| Gateway {
+            instance: "one".to_owned(),
+            group: "test".to_owned(),
+            state: state.to_owned(),
+            commit: commit.map(str::to_owned),
+            ..Gateway::default()
+        };
+        let gateways = [
+            gateway(Some("test-head"), "healthy"),
+            gateway(Some("before"), "degraded"),
+            gateway(None, "healthy"),
+        ];
+        assert_eq!(
+            gateway_table(&[group("test", &[])], &gateways).render(Style::Plain),
+            "GATEWAY  GROUP  STATE     SERVES\n\
+             one      test   healthy   test-hea (head)\n\
+             one      test   degraded  before\n\
+             one      test   healthy   nothing yet"
+        );
+    }
+}

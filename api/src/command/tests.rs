@@ -1,0 +1,322 @@
+//! Lines as people type them: what they become, what is shown, how they end.
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::client::testing::{Seen, answer, serve};
+use crate::output::testing::Memory;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("refgate").chain(line.split(' ')))
+}
+
+#[test]
+fn the_command_tree_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn lines_that_people_type() {
+    for line in [
+        "up",
+        "up --data-dir /tmp/x --listen 127.0.0.1:0 --gateway test=127.0.0.1:0 --drain-timeout 5",
+        "serve --data-dir x",
+        "status",
+        "status -o json --server http://127.0.0.1:7080",
+        "group list -o name",
+        "group create staging --promote-from test,uat --label env=staging --direct-edits allow",
+        "group update uat --description x --if-match abc",
+        "group patch uat -p {}",
+        "group delete uat --dry-run",
+        "service list",
+        "service list -g test",
+        "service get -g test httpbin",
+        "service create -g test httpbin --host test.acme.com --node 127.0.0.1:8081@50 --node \
+         [::1]:80 --upstream default --pass-host node --path /headers --method get --route \
+         get-headers --wait 5",
+        "service create -g test httpbin -f -",
+        "service put -g test httpbin -f x.yaml --dry-run",
+        "service patch -g test httpbin -p {}",
+        "service delete -g test httpbin",
+        "route list -g test httpbin",
+        "route put -g test httpbin get --path /get --method GET,HEAD --upstream default --priority -5",
+        "route patch -g test httpbin get --disable",
+        "route delete -g test httpbin get",
+        "runtime get -g uat httpbin",
+        "runtime set -g uat httpbin --host uat.acme.com --node 127.0.0.1:8081",
+        "runtime put -g uat httpbin -f x.json",
+        "runtime patch -g uat httpbin -f -",
+        "version list httpbin",
+        "version list httpbin -g test",
+        "version get httpbin 1.0.0",
+        "version create -g test httpbin 1.0.0 -m first",
+        "sync httpbin --from test --to uat --version 1.0.0 --on-conflict theirs --reason x",
+        "sync httpbin --from test --to uat,production -f runtime.yaml",
+        "rollback httpbin -g production --to 1.0.0",
+        "rollback -g production --revision 3 --dry-run",
+        "history -g uat --service httpbin --actor admin --event version.promoted --since 24h \
+         --until 2026-01-31 --limit 5",
+        "history -g uat --commit 0123456789abcdef0123456789abcdef01234567",
+        "diff httpbin --from 1.0.0 --to group:uat",
+        "apply -g test -f config --prune",
+        "validate config -g test",
+        "completions zsh",
+    ] {
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Err(error) = parse(&line) {
+            assert_eq!(error.to_string(), "", "{line}");
+        }
+    }
+}
+
+#[test]
+fn lines_that_are_wrong_usage() {
+    let table = [
+        ("service get httpbin", ErrorKind::MissingRequiredArgument),
+        ("service get -g TEST httpbin", ErrorKind::ValueValidation),
+        ("service get -g test http_bin", ErrorKind::ValueValidation),
+        ("service create -g test a --node 127.0.0.1", ErrorKind::ValueValidation),
+        ("service create -g test a --method GET", ErrorKind::MissingRequiredArgument),
+        ("route put -g test a b --method FETCH", ErrorKind::ValueValidation),
+        ("sync a --to uat", ErrorKind::MissingRequiredArgument),
+        ("sync a --from test", ErrorKind::MissingRequiredArgument),
+        ("sync a --from test --to uat --version 1.0", ErrorKind::ValueValidation),
+        ("sync a --from test --to uat --on-conflict mine", ErrorKind::InvalidValue),
+        ("sync a --from test --to uat --dry-run --wait 5", ErrorKind::ArgumentConflict),
+        ("rollback -g uat", ErrorKind::MissingRequiredArgument),
+        ("rollback a -g uat --revision 3", ErrorKind::ArgumentConflict),
+        ("rollback -g uat --to 1.0.0", ErrorKind::MissingRequiredArgument),
+        ("rollback -g uat --revision 3 --commit x", ErrorKind::ValueValidation),
+        ("diff a --from 1.0.0 --to uat", ErrorKind::ValueValidation),
+        ("history -g uat --limit 0", ErrorKind::ValueValidation),
+        ("status --server localhost:7080", ErrorKind::ValueValidation),
+        ("up --gateway test=127.0.0.1:9080,tls=127.0.0.1:9443", ErrorKind::ValueValidation),
+        ("up --server http://127.0.0.1:7080", ErrorKind::UnknownArgument),
+        ("nonsense", ErrorKind::InvalidSubcommand),
+    ];
+    for (line, kind) in table {
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.kind(), kind, "{line}: {error}");
+        assert_eq!(error.exit_code(), i32::from(failure::USAGE), "{line}");
+    }
+}
+
+#[test]
+fn no_help_shows_the_environment() {
+    fn walk(command: &mut clap::Command) {
+        for argument in command.get_arguments() {
+            assert!(argument.get_env().is_none() || argument.is_hide_env_values_set());
+        }
+        command.get_subcommands_mut().for_each(walk);
+    }
+    walk(&mut Cli::command());
+}
+
+/// What came of a command: exit code, answer, messages, and what the server was asked.
+struct Ran {
+    code: u8,
+    answers: String,
+    messages: String,
+    seen: Vec<Seen>,
+}
+
+fn run(line: &str, answers: Vec<String>) -> Ran {
+    let (address, server) = serve(answers);
+    let line = format!("{line} --server http://{address} --token secret");
+    let memory = Memory::default();
+    let code = parse(&line).unwrap().run_with(|format| memory.output(format));
+    let seen = server.join().unwrap();
+    Ran { code, answers: memory.answers(), messages: memory.messages(), seen }
+}
+
+fn ok(body: &Value) -> String {
+    answer("200 OK", "", &body.to_string())
+}
+
+fn written() -> Value {
+    json!({"group": "test", "commit": "0123456789", "revision": 2, "changed": true, "warnings": []})
+}
+
+#[test]
+fn friendly_flags_become_one_request() {
+    let table = [
+        (
+            "service create -g test httpbin --host test.acme.com --node 127.0.0.1:8081 --upstream \
+             default --pass-host node --path /headers --method GET --route get-headers",
+            "PUT /v1/groups/test/services/httpbin",
+            json!({
+                "routes": {"get-headers":
+                    {"paths": ["/headers"], "methods": ["GET"], "upstream": "default"}},
+                "runtime": {"hosts": ["test.acme.com"], "upstreams": {"default":
+                    {"nodes": [{"host": "127.0.0.1", "port": 8081}], "pass_host": "node"}}}
+            }),
+        ),
+        ("service create -g test httpbin", "PUT /v1/groups/test/services/httpbin", json!({})),
+        (
+            "route put -g test httpbin get --path /get --priority -1 --header x-canary=1",
+            "PUT /v1/groups/test/services/httpbin/routes/get",
+            json!({"paths": ["/get"], "priority": -1,
+                "match": {"headers": [{"name": "x-canary", "value": "1"}]}}),
+        ),
+        (
+            "route patch -g test httpbin get --disable",
+            "PATCH /v1/groups/test/services/httpbin/routes/get",
+            json!({"enabled": false}),
+        ),
+        (
+            "runtime set -g uat httpbin --host uat.acme.com --node [::1]:80@0 --enable",
+            "PATCH /v1/groups/uat/services/httpbin/runtime",
+            json!({"hosts": ["uat.acme.com"], "enabled": true, "upstreams": {"default":
+                {"nodes": [{"host": "::1", "port": 80, "weight": 0}]}}}),
+        ),
+        (
+            "group create staging --promote-from test --label env=staging",
+            "POST /v1/groups",
+            json!({"labels": {"env": "staging"}, "promotion": {"from": ["test"]}, "name": "staging"}),
+        ),
+        (
+            "version create -g test httpbin 1.0.0 -m first",
+            "POST /v1/groups/test/services/httpbin/versions",
+            json!({"version": "1.0.0", "message": "first"}),
+        ),
+        (
+            "rollback httpbin -g production --to 1.0.0 --reason bad",
+            "POST /v1/groups/production/services/httpbin/rollback",
+            json!({"version": "1.0.0", "reason": "bad"}),
+        ),
+        (
+            "rollback -g production --revision 3",
+            "POST /v1/groups/production/rollback",
+            json!({"revision": 3}),
+        ),
+    ];
+    for (line, request, body) in table {
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let ran = run(&line, vec![ok(&written())]);
+        assert_eq!((ran.code, ran.messages.as_str()), (failure::DONE, ""), "{line}");
+        assert_eq!(ran.seen[0].line, format!("{request} HTTP/1.1"), "{line}");
+        assert_eq!(serde_json::from_str::<Value>(&ran.seen[0].body).unwrap(), body, "{line}");
+        let only_create = line.starts_with("service create");
+        assert_eq!(ran.seen[0].header("if-none-match").is_some(), only_create, "{line}");
+    }
+}
+
+#[test]
+fn refusals_end_with_their_code_and_all_that_was_said() {
+    let problem = |status: u16, code: &str| {
+        json!({"title": "Refused", "detail": "because", "status": status, "code": code,
+            "request_id": "r-1"})
+    };
+    let table = [
+        ("404 Not Found", problem(404, "not_found"), failure::FAILED),
+        ("409 Conflict", problem(409, "version_taken"), failure::CONFLICT),
+        ("412 Precondition Failed", problem(412, "precondition_failed"), failure::CONFLICT),
+        ("422 Unprocessable Content", problem(422, "validation_failed"), failure::FAILED),
+    ];
+    for (status, body, code) in table {
+        let refused = || vec![answer(status, "", &body.to_string())];
+        let ran = run("service get -g test httpbin", refused());
+        assert_eq!((ran.code, ran.answers.as_str()), (code, ""), "{status}");
+        assert_eq!(ran.messages, "error: Refused: because\nrequest id: r-1\n", "{status}");
+        let ran = run("service get -g test httpbin -o json", refused());
+        assert_eq!(ran.code, code, "{status}");
+        assert_eq!(serde_json::from_str::<Value>(&ran.answers).unwrap(), body, "{status}");
+    }
+}
+
+#[test]
+fn a_service_can_be_shown_edited_and_put_back() {
+    let service = json!({
+        "name": "httpbin", "group": "test", "type": "http", "version": null, "based_on": null,
+        "modified": false, "live": true, "live_reason": "live", "description": "", "labels": {},
+        "plugins": {}, "routes": {"get": {"paths": ["/get"], "methods": ["GET"]}},
+        "runtime": {"hosts": ["a.example"], "upstreams": {"default": {"nodes":
+            [{"host": "h", "port": "$var://port"}], "pass_host": "node"}}},
+        "commit": "0123456789", "updated_at": "2026-01-02T03:04:05Z", "updated_by": "admin"
+    });
+    let shown = run("service get -g test httpbin", vec![ok(&service)]);
+    assert_eq!(
+        shown.answers,
+        "name     httpbin\n\
+         group    test\n\
+         type     http\n\
+         version  No Version\n\
+         state    live\n\
+         enabled  yes\n\
+         hosts    a.example\n\
+         updated  2026-01-02 03:04:05Z\n\
+         by       admin\n\
+         commit   0123456789\n\
+         \n\
+         ROUTE  METHODS  PATHS  UPSTREAM\n\
+         get    GET      /get   default\n\
+         \n\
+         UPSTREAM  NODES          SCHEME  HOST HEADER  BALANCER\n\
+         default   h:$var://port  http    the node's   roundrobin\n"
+    );
+    let json = run("service get -g test httpbin -o json", vec![ok(&service)]).answers;
+    let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    std::fs::write(file.path(), json).unwrap();
+    let line = format!("service put -g uat httpbin -f {}", file.path().display());
+    let ran = run(&line, vec![ok(&written())]);
+    let sent: Value = serde_json::from_str(&ran.seen[0].body).unwrap();
+    let keys: Vec<&str> = sent.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["type", "description", "labels", "plugins", "routes", "runtime"]);
+
+    let line = format!("service put -g uat other -f {}", file.path().display());
+    let ran = run(&line, vec![]);
+    assert_eq!(ran.code, failure::FAILED);
+    assert!(ran.messages.contains("httpbin, not other"), "{}", ran.messages);
+}
+
+#[test]
+fn several_services_in_one_file_are_one_commit_on_the_head_that_was_read() {
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(file.path(), "name: a\nroutes: {new: {paths: [/n]}}\n---\nname: b\n").unwrap();
+    let line = format!("apply -g test -f {} -m both", file.path().display());
+    let missing = json!({"title": "Not found", "status": 404, "code": "not_found"});
+    let ran = run(
+        &line,
+        vec![
+            ok(&json!({"name": "test", "head": "h1"})),
+            ok(&json!({"name": "a", "routes": {"old": {}, "new": {}}})),
+            answer("404 Not Found", "", &missing.to_string()),
+            ok(&written()),
+        ],
+    );
+    assert_eq!(ran.messages, "");
+    assert_eq!(ran.answers, "test: 3 files applied (revision 2, commit 01234567)\n");
+    assert_eq!(ran.seen[3].line, "POST /v1/groups/test/commit HTTP/1.1");
+    assert_eq!(
+        serde_json::from_str::<Value>(&ran.seen[3].body).unwrap(),
+        json!({
+            "files": {
+                "services/a/service.json": {},
+                "services/a/routes/new.json": {"paths": ["/n"]},
+                "services/a/routes/old.json": null,
+                "services/b/service.json": {}
+            },
+            "expect_head": "h1", "message": "both"
+        })
+    );
+}
+
+#[test]
+fn validation_findings_are_the_answer_and_a_failure() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("group.json"), "{\"x\": 1, \"x\": 2}").unwrap();
+    let verdict = json!({"valid": false, "diagnostics": [{"severity": "error", "code":
+        "unknown_key", "file": "group.json", "pointer": "/x", "message": "no such key",
+        "hint": null}]});
+    let line = format!("validate {} -g uat", root.path().display());
+    let ran = run(&line, vec![ok(&verdict)]);
+    assert_eq!(ran.code, failure::FAILED);
+    assert_eq!(ran.answers, "error: group.json /x: no such key\n");
+    assert_eq!(ran.messages, "1 file: 1 error\n");
+    assert_eq!(
+        serde_json::from_str::<Value>(&ran.seen[0].body).unwrap(),
+        json!({"files": {"group.json": "{\"x\": 1, \"x\": 2}"}, "group": "uat"})
+    );
+}

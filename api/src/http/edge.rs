@@ -1,0 +1,173 @@
+//! What every request goes through, outermost first: request id and the writing of problems,
+//! metrics, panics, the token.
+//!
+//! The order matters: the request id must be there when a panic becomes an answer, and a panic
+//! must be an answer before it is counted.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+use super::Api;
+use crate::auth::{self, Principal};
+use crate::problem::{Kind, Problem};
+
+/// The header that carries the id of a request, in and out.
+const REQUEST_ID: &str = "x-request-id";
+
+/// The id of a request: the client's, when it is sane, else one of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
+
+/// Puts the layers around the routes. `open` are the paths that need no token.
+pub(super) fn wrap(router: Router<Api>, api: Api, open: HashSet<&'static str>) -> Router {
+    let authenticator = Authenticator { api: api.clone(), open: Arc::new(open) };
+    // The last layer added is the first that a request meets.
+    router
+        .layer(from_fn_with_state(authenticator, authenticate))
+        .layer(CatchPanicLayer::custom(caught))
+        .layer(from_fn_with_state(api.clone(), count))
+        .layer(from_fn(identify))
+        .with_state(api)
+}
+
+/// Gives the request its id and writes the problem, if the answer is one.
+async fn identify(mut request: Request, next: Next) -> Response {
+    let id: Arc<str> = match request.headers().get(REQUEST_ID).map(HeaderValue::to_str) {
+        Some(Ok(text)) if is_sane_id(text) => text.into(),
+        _ => uuid::Uuid::new_v4().to_string().into(),
+    };
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let span = tracing::info_span!("request", request_id = %id, method = %request.method());
+    let mut response = next.run(request).instrument(span).await;
+    if let Some(problem) = problem_of(&response) {
+        let rendered = problem.render(&id);
+        let (parts, body) = rendered.into_parts();
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = Response::from_parts(parts, body);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// An id goes into logs and into the trailer of a commit: one line of plain text.
+fn is_sane_id(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
+}
+
+/// The problem that a response stands for; errors that the framework made included.
+fn problem_of(response: &Response) -> Option<Problem> {
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        return Some(problem.clone());
+    }
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let (kind, detail) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            (Kind::MethodNotAllowed, "the path exists; Allow names the methods that it takes")
+        }
+        StatusCode::NOT_FOUND => (Kind::NotFound, "there is nothing at this path"),
+        StatusCode::PAYLOAD_TOO_LARGE => (Kind::PayloadTooLarge, "the body is over the limit"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (Kind::UnsupportedMediaType, "send JSON or YAML"),
+        _ if status.is_client_error() => (Kind::MalformedRequest, "the request could not be read"),
+        _ => (Kind::Internal, "something went wrong here"),
+    };
+    Some(Problem::new(kind, detail))
+}
+
+/// Counts and times the answer.
+async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    api.metrics.request(&method, route, response.status(), begun.elapsed());
+    response
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
+fn caught(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+    tracing::error!(panic = text, "request panicked");
+    Problem::new(Kind::Internal, "something went wrong here; the log has it under the request id")
+        .into_response()
+}
+
+#[derive(Clone)]
+struct Authenticator {
+    api: Api,
+    open: Arc<HashSet<&'static str>>,
+}
+
+/// Lets a request through when it has a token or needs none. Everything that is routed needs one
+/// unless it is listed as open; of what is not routed, everything under `/v1` does too, so that
+/// nobody without a token learns which paths there are.
+async fn authenticate(
+    State(authenticator): State<Authenticator>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let needed = match request.extensions().get::<MatchedPath>() {
+        Some(path) => !authenticator.open.contains(path.as_str()),
+        None => request.uri().path().starts_with("/v1"),
+    };
+    if needed {
+        match principal(&authenticator.api, &request) {
+            Ok(principal) => request.extensions_mut().insert(principal),
+            Err(problem) => return problem.into_response(),
+        };
+    }
+    next.run(request).await
+}
+
+fn principal(api: &Api, request: &Request) -> Result<Principal, Problem> {
+    let (detail, challenge) = match auth::bearer(request.headers()) {
+        Some(token) => match api.access.identify(token) {
+            Some(principal) => return Ok(principal),
+            None => ("the token is not known", r#"Bearer realm="refgate", error="invalid_token""#),
+        },
+        None => ("send Authorization: Bearer <token>", r#"Bearer realm="refgate""#),
+    };
+    let challenge = HeaderValue::from_static(challenge);
+    Err(Problem::new(Kind::Unauthenticated, detail)
+        .with_header(header::WWW_AUTHENTICATE, challenge))
+}
+
+/// The answer of every path that is not in the table.
+pub(super) async fn no_such_path() -> Problem {
+    Problem::new(Kind::NotFound, "there is nothing at this path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids() {
+        for id in ["a", "7f9c2b1e-0000-4000-8000-000000000000", "ci/run:42+x=y_z.@"] {
+            assert!(is_sane_id(id), "{id}");
+        }
+        for id in ["", "a b", "a\tb", "ä", "a,b", "<x>", &"x".repeat(129)] {
+            assert!(!is_sane_id(id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `ETag` and the preconditions of reads and writes.
+
+use super::*;
+
+const HTTPBIN: &str = "/v1/groups/test/services/httpbin";
+
+#[tokio::test]
+async fn objects_have_etags_and_reads_know_them() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let route = format!("{HTTPBIN}/routes/get-headers");
+    let runtime = format!("{HTTPBIN}/runtime");
+    for path in ["/v1/groups/test", HTTPBIN, &route, &runtime] {
+        let etag = harness.get(path).await?.etag()?;
+        let request = harness.request(&Method::GET, path).header(header::IF_NONE_MATCH, &etag);
+        let reply = harness.send(request.body(Body::empty())?).await?;
+        assert_eq!(reply.status, StatusCode::NOT_MODIFIED, "{path}");
+        assert_eq!((reply.etag()?, reply.text.as_str()), (etag, ""));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn writes_hold_their_preconditions() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let put = async |name: header::HeaderName, value: &str, description: &str| {
+        let mut body = httpbin();
+        body["description"] = description.into();
+        let request = harness
+            .request(&Method::PUT, HTTPBIN)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(name, value)
+            .body(Body::from(body.to_string()))?;
+        harness.send(request).await
+    };
+    let first = harness.get(HTTPBIN).await?.etag()?;
+    put(header::IF_MATCH, &first, "one").await?.expect(StatusCode::OK)?;
+    let second = harness.get(HTTPBIN).await?.etag()?;
+    assert_ne!(first, second);
+    let failed = (StatusCode::PRECONDITION_FAILED, "precondition_failed");
+    put(header::IF_MATCH, &first, "two").await?.expect_problem(failed.0, failed.1)?;
+    put(header::IF_NONE_MATCH, "*", "two").await?.expect_problem(failed.0, failed.1)?;
+    let group = harness.get("/v1/groups/test").await?.etag()?;
+    for status in [StatusCode::OK, StatusCode::PRECONDITION_FAILED] {
+        let request = harness
+            .request(&Method::PATCH, "/v1/groups/test")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::IF_MATCH, &group)
+            .body(Body::from(r#"{"description": "changed once"}"#))?;
+        assert_eq!(harness.send(request).await?.status, status);
+    }
+    assert_eq!(harness.get(HTTPBIN).await?.body["description"], "one");
+    Ok(())
+}

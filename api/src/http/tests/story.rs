@@ -1,0 +1,204 @@
+//! The story that the product tells: a service from test to production and back.
+
+use super::*;
+
+const HTTPBIN: &str = "/v1/groups/test/services/httpbin";
+
+/// Every write tells where it went.
+fn check_write(body: &Value, group: &str, changed: bool) {
+    assert_eq!(body["group"], group, "{body}");
+    assert_eq!(body["changed"], changed, "{body}");
+    assert!(body["commit"].as_str().is_some_and(|id| id.len() == 40), "{body}");
+    assert!(body["revision"].as_u64().is_some(), "{body}");
+    assert!(body["warnings"].is_array(), "{body}");
+}
+
+#[tokio::test]
+async fn from_test_to_production_and_back() -> Result<()> {
+    let harness = Harness::new()?;
+    let created = harness.put(HTTPBIN, httpbin()).await?.expect(StatusCode::CREATED)?;
+    check_write(&created, "test", true);
+    let again = harness.put(HTTPBIN, httpbin()).await?.expect(StatusCode::OK)?;
+    check_write(&again, "test", false);
+
+    let service = harness.get(HTTPBIN).await?.expect(StatusCode::OK)?;
+    assert_eq!(service["version"], Value::Null);
+    assert_eq!((&service["live"], &service["live_reason"]), (&json!(true), &json!("live")));
+    assert_eq!(service["updated_by"], "admin");
+
+    let sync = format!("{HTTPBIN}/sync");
+    let missing = harness.post(&sync, json!({"to": "uat"})).await?;
+    missing.expect_problem(StatusCode::UNPROCESSABLE_ENTITY, "version_required")?;
+    let synced = json!({"to": "uat", "version": "1.0.0", "reason": "first release"});
+    let synced = harness.post(&sync, synced).await?.expect(StatusCode::OK)?;
+    check_write(&synced, "uat", true);
+    assert_eq!(
+        (&synced["service"], &synced["version"], &synced["outcome"]),
+        (&json!("httpbin"), &json!("1.0.0"), &json!("promoted"))
+    );
+    let again = harness.post(&sync, json!({"to": "uat"})).await?.expect(StatusCode::OK)?;
+    assert_eq!(again["outcome"], "already_current");
+    check_write(&again, "uat", false);
+    assert_eq!(harness.get(HTTPBIN).await?.body["version"], "1.0.0");
+
+    let uat = "/v1/groups/uat/services/httpbin";
+    let waiting = harness.get(uat).await?.body;
+    assert_eq!((&waiting["live"], &waiting["live_reason"]), (&json!(false), &json!("no_nodes")));
+    let nodes = json!({"hosts": ["uat.acme.com"],
+        "upstreams": {"default": {"nodes": [{"host": "127.0.0.1", "port": 8081}]}}});
+    let patched = harness.call(Method::PATCH, &format!("{uat}/runtime"), nodes).await?;
+    check_write(&patched.expect(StatusCode::OK)?, "uat", true);
+    assert_eq!(harness.get(uat).await?.body["live"], true);
+
+    let route = json!({"paths": ["/get"]});
+    let added = harness.put(&format!("{HTTPBIN}/routes/get"), route).await?;
+    check_write(&added.expect(StatusCode::CREATED)?, "test", true);
+    let past_uat = harness.post(&sync, json!({"to": "production", "version": "1.1.0"})).await?;
+    past_uat.expect_problem(StatusCode::CONFLICT, "promotion_gate")?;
+    let versions = harness.get("/v1/services/httpbin/versions").await?.body;
+    assert_eq!(versions["items"].as_array().map(Vec::len), Some(1), "a refusal leaves no tag");
+
+    let onward = format!("{uat}/sync");
+    let both =
+        harness.post(&sync, json!({"to": ["uat", "production"], "version": "1.1.0"})).await?;
+    let both = both.expect(StatusCode::OK)?;
+    assert_eq!(both["results"][0]["outcome"], "promoted", "{both}");
+    let by_number = "/v1/services/httpbin/versions/1.0.0/sync";
+    harness.post(&onward, json!({"to": "production"})).await?.expect(StatusCode::OK)?;
+    let back = json!({"version": "1.0.0"});
+    let never =
+        harness.post("/v1/groups/production/services/httpbin/rollback", back.clone()).await?;
+    assert!(never.status.is_client_error(), "production never ran 1.0.0: {never:?}");
+    harness.post(by_number, json!({"to": "production"})).await?.expect(StatusCode::OK)?;
+
+    let rolled = harness.post(&format!("{uat}/rollback"), back).await?.expect(StatusCode::OK)?;
+    assert_eq!((&rolled["outcome"], &rolled["version"]), (&json!("rolled_back"), &json!("1.0.0")));
+    assert_eq!(harness.get(uat).await?.body["runtime"]["hosts"], json!(["uat.acme.com"]));
+
+    let matrix = harness.get("/v1/services").await?.body;
+    let row = &matrix["items"][0];
+    assert_eq!(row["service"], "httpbin");
+    assert_eq!(row["groups"]["test"]["version"], "1.1.0", "{row}");
+    assert_eq!(row["groups"]["uat"]["version"], "1.0.0", "{row}");
+    assert_eq!(row["latest"], "1.1.0");
+    assert_eq!(harness.get("/v1/services/httpbin").await?.body["service"], "httpbin");
+    Ok(())
+}
+
+#[tokio::test]
+async fn history_tells_the_events_page_by_page() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    for path in ["/a", "/b"] {
+        let route = json!({"paths": [path]});
+        harness.put(&format!("{HTTPBIN}/routes/more"), route).await?;
+    }
+    let mut path = "/v1/groups/test/history?limit=2&service=httpbin".to_owned();
+    let mut subjects = Vec::new();
+    loop {
+        let page = harness.get(&path).await?.expect(StatusCode::OK)?;
+        let items = page["items"].as_array().context("items")?;
+        assert!(items.len() <= 2);
+        subjects.extend(items.iter().map(|item| item["event"].as_str().unwrap_or("").to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/groups/test/history?limit=2&service=httpbin&after={next}");
+    }
+    assert_eq!(subjects, ["route.updated", "route.created", "service.created"]);
+
+    let newest = harness.get("/v1/groups/test/history?limit=1").await?.body["items"][0].clone();
+    let commit = newest["commit"].as_str().context("a commit")?;
+    let event = harness.get(&format!("/v1/groups/test/commits/{commit}")).await?;
+    let event = event.expect(StatusCode::OK)?;
+    assert!(event["changes"].as_array().is_some_and(|changes| !changes.is_empty()), "{event}");
+    assert_eq!(event["actor"], "admin");
+    assert!(newest["request_id"].is_string());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dry_run_plans_and_changes_nothing() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let heads = || async {
+        let groups = harness.get("/v1/groups").await?.body;
+        anyhow::Ok(
+            groups["items"]
+                .as_array()
+                .map(|g| g.iter().map(|group| group["head"].clone()).collect::<Vec<_>>()),
+        )
+    };
+    let before = heads().await?;
+    let writes = [
+        (Method::PUT, "/v1/groups/test/services/other", json!({})),
+        (Method::PATCH, HTTPBIN, json!({"description": "new"})),
+        (Method::DELETE, HTTPBIN, Value::Null),
+        (
+            Method::POST,
+            "/v1/groups/test/services/httpbin/sync",
+            json!({"to": "uat", "version": "1.0.0"}),
+        ),
+        (Method::POST, "/v1/groups/test/services/httpbin/versions", json!({"version": "1.0.0"})),
+        (Method::POST, "/v1/groups", json!({"name": "staging"})),
+    ];
+    for (method, path, body) in writes {
+        let reply = harness.call(method.clone(), &format!("{path}?dry_run=true"), body).await?;
+        let body = reply.expect(StatusCode::OK).context(path)?;
+        assert_eq!(body["dry_run"], true, "{method} {path}: {body}");
+        assert!(body["plan"]["changes"].is_array(), "{method} {path}: {body}");
+    }
+    assert_eq!(heads().await?, before);
+    let versions = harness.get("/v1/services/httpbin/versions").await?.body;
+    assert_eq!(versions["items"], json!([]));
+    harness.get("/v1/groups/staging").await?.expect_problem(StatusCode::NOT_FOUND, "not_found")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn groups_come_and_go() -> Result<()> {
+    let harness = Harness::new()?;
+    let body = json!({"name": "staging", "description": "before production"});
+    let created = harness.post("/v1/groups", body.clone()).await?.expect(StatusCode::CREATED)?;
+    check_write(&created, "staging", true);
+    let taken = harness.post("/v1/groups", body).await?;
+    taken.expect_problem(StatusCode::CONFLICT, "already_exists")?;
+    let patch = json!({"labels": {"env": "staging"}});
+    harness.call(Method::PATCH, "/v1/groups/staging", patch).await?.expect(StatusCode::OK)?;
+    let group = harness.get("/v1/groups/staging").await?.expect(StatusCode::OK)?;
+    assert_eq!(group["labels"]["env"], "staging");
+    assert_eq!(group["instances"], json!({"healthy": 0, "total": 0}));
+    let names = harness.get("/v1/groups").await?.body;
+    let names: Vec<_> =
+        names["items"].as_array().context("items")?.iter().map(|g| &g["name"]).collect();
+    assert_eq!(names, ["production", "staging", "test", "uat"]);
+    harness
+        .call(Method::DELETE, "/v1/groups/staging", Value::Null)
+        .await?
+        .expect(StatusCode::OK)?;
+    harness.get("/v1/groups/staging").await?.expect_problem(StatusCode::NOT_FOUND, "not_found")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn several_files_in_one_commit() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let files = json!({
+        "services/second/service.json": {"description": "another"},
+        "services/second/routes/all.json": {"paths": ["/*"]},
+        "runtime/second.json": {"upstreams": {"default": {"nodes": []}}},
+    });
+    let valid = json!({"group": "test", "files": files});
+    let valid = harness.post("/v1/validate", valid).await?.expect(StatusCode::OK)?;
+    assert_eq!(valid["valid"], true, "{valid}");
+    let invalid = json!({"group": "test", "files": {"services/second/routes/all.json": "{"}});
+    let invalid = harness.post("/v1/validate", invalid).await?.expect(StatusCode::OK)?;
+    assert_eq!(invalid["valid"], false, "{invalid}");
+    assert!(invalid["diagnostics"].as_array().is_some_and(|found| !found.is_empty()));
+
+    let head = harness.get("/v1/groups/test").await?.body["head"].clone();
+    let body = json!({"files": files, "message": "two at once", "expect_head": head});
+    let path = "/v1/groups/test/commit";
+    let done = harness.post(path, body.clone()).await?;
+    assert!(done.status.is_success(), "{done:?}");
+    check_write(&done.body, "test", true);
+    let moved = harness.post(path, body).await?;
+    moved.expect_problem(StatusCode::CONFLICT, "concurrent_update")?;
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! The way of every write: preconditions and options in, one change, one answer.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use refgate_core::change::{Change, Operation, PlanView, Precondition, Written};
+use refgate_core::event::Actor;
+use refgate_core::json::merge_patch;
+use refgate_core::name::GroupName;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::edge::RequestId;
+use super::params::Params;
+use super::{Answer, Api, conditional};
+use crate::auth::Principal;
+use crate::fleet::convergence::{Convergence, Target};
+use crate::metrics::WriteEnd;
+use crate::problem::{Kind, Problem};
+
+/// What every write takes besides its path and body.
+#[derive(Clone)]
+pub(super) struct Write {
+    pub(super) dry_run: bool,
+    pub(super) wait: Option<Duration>,
+    pub(super) precondition: Precondition,
+    pub(super) request_id: RequestId,
+    principal: Principal,
+}
+
+impl FromRequestParts<Api> for Write {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let mut params = Params::from_request_parts(parts, api).await?;
+        let (dry_run, wait) = (params.flag("dry_run")?, params.wait()?);
+        params.finish()?;
+        let extensions = &parts.extensions;
+        let lost = || Problem::new(Kind::Internal, "a write came without token or request id");
+        Ok(Self {
+            dry_run,
+            wait,
+            precondition: conditional::precondition(&parts.headers)?,
+            request_id: extensions.get().cloned().ok_or_else(lost)?,
+            principal: extensions.get().cloned().ok_or_else(lost)?,
+        })
+    }
+}
+
+/// What came of a write.
+pub(super) enum Done {
+    Planned(PlanView),
+    Written(Box<Written>, Option<Convergence>),
+}
+
+impl Write {
+    /// Makes the change and answers it.
+    pub(super) async fn run(self, api: &Api, group: GroupName, operation: Operation) -> Answer {
+        self.run_because(api, group, operation, None).await
+    }
+
+    /// Makes the change for a reason that goes into the commit.
+    pub(super) async fn run_because(
+        self,
+        api: &Api,
+        group: GroupName,
+        operation: Operation,
+        reason: Option<String>,
+    ) -> Answer {
+        let done = self.perform(api, group, operation, reason).await?;
+        Ok((done.status(), Json(done.body()?)).into_response())
+    }
+
+    /// Makes the change, or plans it.
+    pub(super) async fn perform(
+        &self,
+        api: &Api,
+        group: GroupName,
+        operation: Operation,
+        reason: Option<String>,
+    ) -> Result<Done, Problem> {
+        let change = Change {
+            group,
+            operation,
+            actor: Actor::named(&self.principal.name),
+            request_id: self.request_id.0.to_string(),
+            reason,
+            precondition: self.precondition.clone(),
+        };
+        let done = match self.dry_run {
+            true => self.plan(api, change).await,
+            false => self.apply(api, change).await,
+        };
+        done.inspect_err(|_| api.metrics.write(WriteEnd::Refused))
+    }
+
+    async fn plan(&self, api: &Api, change: Change) -> Result<Done, Problem> {
+        let plan = api.store.read(move |repository| repository.plan(&change)).await?;
+        api.metrics.write(WriteEnd::Planned);
+        Ok(Done::Planned(plan))
+    }
+
+    async fn apply(&self, api: &Api, change: Change) -> Result<Done, Problem> {
+        let written = api.store.write(move |repository| repository.apply(change)).await?;
+        api.metrics.write(if written.changed { WriteEnd::Changed } else { WriteEnd::Unchanged });
+        api.written.send_replace(());
+        let convergence = match self.wait {
+            Some(wait) => Some(converge(api, &written, wait).await),
+            None => None,
+        };
+        Ok(Done::Written(Box::new(written), convergence))
+    }
+}
+
+async fn converge(api: &Api, written: &Written, wait: Duration) -> Convergence {
+    let (group, commit, revision) = (written.group.clone(), written.commit, written.revision);
+    let target = Target { group, commit, revision };
+    let deadline = Instant::now() + wait;
+    api.fleet.converge(&api.store, &target, deadline, api.draining.subscribe()).await
+}
+
+impl Done {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Written(written, _) if written.created => StatusCode::CREATED,
+            _ => StatusCode::OK,
+        }
+    }
+
+    /// The answer of a write that is about one thing at most.
+    fn body(&self) -> Result<Value, Problem> {
+        match self {
+            Self::Planned(plan) => Ok(json!({"dry_run": true, "plan": to_value(plan)?})),
+            Self::Written(written, convergence) => {
+                let mut body = to_value(written)?;
+                if let Some(service) = written.services.first() {
+                    merge_patch(&mut body, &to_value(service)?);
+                }
+                if let Some(convergence) = convergence {
+                    body["convergence"] = to_value(convergence)?;
+                }
+                Ok(body)
+            }
+        }
+    }
+
+    /// The same, one for each service that it is about.
+    pub(super) fn bodies(self) -> Result<Vec<Value>, Problem> {
+        let Self::Written(mut written, convergence) = self else { return Ok(vec![self.body()?]) };
+        let services = std::mem::take(&mut written.services);
+        let each = services.into_iter().map(|service| {
+            let written = Written { services: vec![service], ..Written::clone(&written) };
+            Self::Written(Box::new(written), convergence.clone()).body()
+        });
+        each.collect()
+    }
+}
+
+fn to_value<T: serde::Serialize>(value: &T) -> Result<Value, Problem> {
+    serde_json::to_value(value).map_err(|error| Problem::internal(&error))
+}

@@ -1,0 +1,18 @@
+//! The control plane of Refgate and its command line.
+//!
+//! Two halves that share nothing but the HTTP contract. The control plane: [`server`] runs it,
+//! [`http`] answers, [`fleet`] knows the gateways, [`blocking`] is the one way to the
+//! configuration repository, [`problem`] the one way out for errors. The command line: [`command`],
+//! its [`client`], and what people see of it in [`output`].
+
+pub mod auth;
+pub mod blocking;
+mod body;
+pub mod client;
+pub mod command;
+pub mod fleet;
+pub mod http;
+pub mod metrics;
+pub mod output;
+pub mod problem;
+pub mod server;

@@ -1,0 +1,110 @@
+//! Counters of the control plane in the text format of Prometheus.
+//!
+//! Few and slow enough for a lock: the control plane answers people and pipelines, the data plane
+//! has its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+
+use crate::fleet::Fleet;
+
+/// The counters; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    counters: Arc<Mutex<Counters>>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    requests: BTreeMap<(String, String, u16), u64>,
+    seconds: BTreeMap<(String, String), Duration>,
+    writes: BTreeMap<&'static str, u64>,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteEnd {
+    /// A commit or a tag was made.
+    Changed,
+    /// Nothing was to do.
+    Unchanged,
+    /// It was refused or failed.
+    Refused,
+    /// It was only planned.
+    Planned,
+}
+
+impl Metrics {
+    /// A panic while counting loses a count, not the counters.
+    fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an answer. `route` is the pattern, never the path: labels must stay few.
+    pub fn request(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let method = match method.as_str() {
+            known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+            _ => "other",
+        };
+        let (method, route) = (method.to_owned(), route.to_owned());
+        let mut counters = self.lock();
+        *counters.seconds.entry((method.clone(), route.clone())).or_default() += took;
+        *counters.requests.entry((method, route, status.as_u16())).or_default() += 1;
+    }
+
+    /// Counts a write.
+    pub fn write(&self, end: WriteEnd) {
+        let outcome = match end {
+            WriteEnd::Changed => "changed",
+            WriteEnd::Unchanged => "unchanged",
+            WriteEnd::Refused => "refused",
+            WriteEnd::Planned => "planned",
+        };
+        *self.lock().writes.entry(outcome).or_default() += 1;
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn render(&self, fleet: &Fleet) -> String {
+        let mut page = String::new();
+        let counters = self.lock();
+        let mut family = |name: &str, help: &str, kind: &str, samples: &[(String, String)]| {
+            let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for (labels, value) in samples {
+                let _ = writeln!(page, "{name}{{{labels}}} {value}");
+            }
+        };
+        let requests = counters.requests.iter().map(|((method, route, status), count)| {
+            let labels = format!(r#"method="{method}",route="{route}",status="{status}""#);
+            (labels, count.to_string())
+        });
+        let help = "Requests answered by the control plane.";
+        family("refgate_http_requests_total", help, "counter", &requests.collect::<Vec<_>>());
+        let seconds = counters.seconds.iter().map(|((method, route), took)| {
+            let labels = format!(r#"method="{method}",route="{route}""#);
+            (labels, took.as_secs_f64().to_string())
+        });
+        let help = "Time spent on the requests, until the answer began.";
+        family("refgate_http_request_seconds_total", help, "counter", &seconds.collect::<Vec<_>>());
+        let writes = counters.writes.iter();
+        let writes = writes.map(|(end, count)| (format!(r#"outcome="{end}""#), count.to_string()));
+        let help = "Changes asked for, by how they ended.";
+        family("refgate_writes_total", help, "counter", &writes.collect::<Vec<_>>());
+        let mut instances: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for status in fleet.statuses() {
+            let state = serde_json::to_value(status.state).unwrap_or_default();
+            let state = state.as_str().unwrap_or("unknown").to_owned();
+            *instances.entry((status.group.to_string(), state)).or_default() += 1;
+        }
+        let instances = instances.iter().map(|((group, state), count)| {
+            (format!(r#"group="{group}",state="{state}""#), count.to_string())
+        });
+        let help = "Known gateway instances, by group and state.";
+        family("refgate_gateway_instances", help, "gauge", &instances.collect::<Vec<_>>());
+        page
+    }
+}

@@ -1,0 +1,173 @@
+//! Small texts that stand in many places: commits, times, versions, live states.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::client::view::{Cell, Node, Service};
+
+/// The beginning of a commit id: enough to recognise it, and for git to find it.
+#[must_use]
+pub fn short_commit(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
+
+/// A time as people read it: `2026-01-02 03:04:05Z`. Text that is no time stays as it is.
+#[must_use]
+pub fn time(at: &str) -> String {
+    match at.parse::<jiff::Timestamp>() {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => at.to_owned(),
+    }
+}
+
+/// What a service is, by its version: `1.0.0`, `1.0.0 + changes`, `No Version`.
+#[must_use]
+pub fn version(version: Option<&str>, based_on: Option<&str>, modified: bool) -> String {
+    match (version, based_on) {
+        (Some(version), _) => version.to_owned(),
+        (None, Some(base)) if modified => format!("{base} + changes"),
+        (None, _) => "No Version".to_owned(),
+    }
+}
+
+/// The version of a service in a group.
+#[must_use]
+pub fn version_of(service: &Service) -> String {
+    version(service.version.as_deref(), service.based_on.as_deref(), service.modified)
+}
+
+/// One cell of the matrix.
+#[must_use]
+pub fn cell(cell: Option<&Cell>) -> String {
+    let Some(cell) = cell else { return "-".to_owned() };
+    let version = version(cell.version.as_deref(), cell.based_on.as_deref(), cell.modified);
+    match (cell.live, cell.live_reason.as_deref()) {
+        (true, _) => version,
+        (false, Some(reason)) => format!("{version} (not live: {})", live_reason(reason)),
+        (false, None) => format!("{version} (not live)"),
+    }
+}
+
+/// Whether a service takes traffic, and why not.
+#[must_use]
+pub fn live(live: bool, reason: &str) -> String {
+    match (live, reason) {
+        (true, _) => "live".to_owned(),
+        (false, "") => "not live".to_owned(),
+        (false, reason) => format!("not live: {}", live_reason(reason)),
+    }
+}
+
+/// A live reason in people's words.
+#[must_use]
+pub fn live_reason(reason: &str) -> &str {
+    match reason {
+        "disabled" => "disabled here",
+        "no_nodes" => "an upstream has no nodes",
+        "no_routes" => "no enabled route",
+        other => other,
+    }
+}
+
+/// A node as it is typed: `host:port@weight`, without the weight when it is the usual 100.
+#[must_use]
+pub fn node(node: &Node) -> String {
+    let host = match node.host.parse::<std::net::Ipv6Addr>() {
+        Ok(_) => format!("[{}]", node.host),
+        Err(_) => node.host.clone(),
+    };
+    let port = scalar(&node.port);
+    if node.weight == 100 {
+        format!("{host}:{port}")
+    } else {
+        format!("{host}:{port}@{}", scalar(&node.weight))
+    }
+}
+
+/// A single value without the quotes of JSON.
+#[must_use]
+pub fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `a=b, c=d`
+#[must_use]
+pub fn labels(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(", ")
+}
+
+/// `1 service`, `2 services`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Text of a server or a file with its control characters made visible: what others wrote does
+/// not move the cursor of this terminal.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        let table = [
+            (Some("1.0.0"), Some("1.0.0"), false, "1.0.0"),
+            (None, Some("1.0.0"), true, "1.0.0 + changes"),
+            (None, None, false, "No Version"),
+            (None, None, true, "No Version"),
+        ];
+        for (number, base, modified, shown) in table {
+            assert_eq!(version(number, base, modified), shown);
+        }
+    }
+
+    #[test]
+    fn nodes() {
+        let of = |host: &str, weight: u32| Node {
+            host: host.to_owned(),
+            port: Value::from(80),
+            weight: Value::from(weight),
+            priority: Value::from(0),
+        };
+        assert_eq!(node(&of("httpbin.org", 100)), "httpbin.org:80");
+        assert_eq!(node(&of("httpbin.org", 0)), "httpbin.org:80@0");
+        assert_eq!(node(&of("::1", 5)), "[::1]:80@5");
+        assert_eq!(node(&of("$env://ORIGIN", 100)), "$env://ORIGIN:80");
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time("2026-01-02T04:04:05.123+01:00"), "2026-01-02 03:04:05Z");
+        assert_eq!(time("yesterday"), "yesterday");
+    }
+
+    #[test]
+    fn short_commits_never_cut_a_character() {
+        assert_eq!(short_commit("0123456789abcdef"), "01234567");
+        assert_eq!(short_commit("0123"), "0123");
+        assert_eq!(short_commit("äääääääää"), "ääää");
+        assert_eq!(short_commit("aäääääääää"), "aäääääääää");
+    }
+}

@@ -1,0 +1,177 @@
+//! What a write did, or would do.
+
+use std::io;
+
+use serde_json::Value;
+
+use super::text::{count, scalar, short_commit};
+use super::{Format, Output, changes, problem};
+use crate::client::problem::Problem;
+use crate::client::view::{self, Convergence, Plan, ServiceOutcome, Write};
+use crate::client::{Answer, ClientError};
+
+/// How a write ended, as far as the exit code is concerned.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// As asked.
+    Done,
+    /// At least one part was refused, or a gateway did not follow in time.
+    Failed,
+    /// At least one part was refused for what somebody else changed.
+    Conflict,
+}
+
+/// Shows the answer to a write. `subject` is what was written (`service httpbin`), `verb` what
+/// was done to it (`updated`).
+///
+/// # Errors
+/// When the answer is not of the promised shape, or cannot be shown.
+pub fn print(
+    out: &mut Output,
+    answer: &Answer,
+    subject: &str,
+    verb: &str,
+) -> Result<Ending, WriteError> {
+    let verb = if answer.status == 201 { "created" } else { verb };
+    if out.format() == Format::Json {
+        out.json(&answer.body)?;
+    }
+    match answer.body.get("results") {
+        Some(Value::Array(results)) => {
+            let mut ending = Ending::Done;
+            for result in results {
+                ending = ending.max(one(out, result, subject, verb)?);
+            }
+            Ok(ending)
+        }
+        _ => one(out, &answer.body, subject, verb),
+    }
+}
+
+/// What can go wrong with an answer that came.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The answer is not of the promised shape.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The answer cannot be shown.
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+impl From<view::ShapeError> for WriteError {
+    fn from(error: view::ShapeError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+fn one(out: &mut Output, body: &Value, subject: &str, verb: &str) -> Result<Ending, WriteError> {
+    if let Some(error) = body.get("error") {
+        let refused = Problem::embedded(error);
+        if let Some(Value::String(group)) = body.get("group") {
+            out.note(format!("{group}:"))?;
+        }
+        problem::print(out.messages(), &refused, true)?;
+        return Ok(if refused.is_conflict() { Ending::Conflict } else { Ending::Failed });
+    }
+    if let Some(plan) = body.get("plan") {
+        let plan: Plan = view::read(plan)?;
+        print_plan(out, &plan)?;
+        return Ok(Ending::Done);
+    }
+    let write: Write = view::read(body)?;
+    match out.format() {
+        Format::Json => {}
+        Format::Name => out.line(&write.commit)?,
+        Format::Table => out.line(sentence(&write, subject, verb))?,
+    }
+    out.warnings(&write.warnings)?;
+    match &write.convergence {
+        Some(convergence) => Ok(print_convergence(out, convergence)?),
+        None => Ok(Ending::Done),
+    }
+}
+
+/// One line for people: `uat: service httpbin updated (revision 3, commit 1a2b3c4d)`.
+fn sentence(write: &Write, subject: &str, verb: &str) -> String {
+    let happened = match write.services.as_slice() {
+        [] => happened(write, &write.service, subject, verb),
+        many => {
+            let each = many.iter().map(|service| happened(write, service, subject, verb));
+            each.collect::<Vec<_>>().join("; ")
+        }
+    };
+    let mut place = Vec::new();
+    if let Some(revision) = write.revision {
+        place.push(format!("revision {revision}"));
+    }
+    if write.changed && !write.commit.is_empty() {
+        place.push(format!("commit {}", short_commit(&write.commit)));
+    }
+    let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
+    format!("{}: {happened}{place}", write.group)
+}
+
+fn happened(write: &Write, of: &ServiceOutcome, subject: &str, verb: &str) -> String {
+    let versioned = match (&of.service, &of.version) {
+        (Some(service), Some(version)) => Some(format!("{service} {version}")),
+        _ => None,
+    };
+    match (of.outcome.as_deref(), versioned) {
+        (Some("promoted"), Some(what)) => format!("{what} promoted"),
+        (Some("rolled_back"), Some(what)) => format!("rolled back to {what}"),
+        (Some("already_current"), Some(what)) => format!("{what} is already there"),
+        (Some("already_current"), None) => format!("{subject} is already there"),
+        (Some(outcome), _) if write.changed => format!("{subject} {}", outcome.replace('_', " ")),
+        _ if write.changed || verb == "created" => format!("{subject} {verb}"),
+        _ => format!("{subject} unchanged"),
+    }
+}
+
+fn print_plan(out: &mut Output, plan: &Plan) -> io::Result<()> {
+    match out.format() {
+        Format::Json => return Ok(()),
+        Format::Name => return out.line(plan.base_commit.as_deref().unwrap_or_default()),
+        Format::Table => {}
+    }
+    let base = plan.base_commit.as_deref().map(short_commit);
+    let base = base.map(|base| format!(" on commit {base}")).unwrap_or_default();
+    let outcome = plan.outcome.as_deref().unwrap_or("changed").replace('_', " ");
+    out.line(format!("plan for {}{base}: {outcome}", plan.group))?;
+    if plan.changes.is_empty() {
+        out.line("no changes")?;
+    }
+    changes::print(out, &plan.changes)?;
+    for gate in &plan.gates {
+        let state = if gate.passed { "passed" } else { "refused" };
+        out.line(format!("gate {}: {state}: {}", gate.gate, gate.message))?;
+    }
+    out.warnings(&plan.warnings)?;
+    out.note("dry run: nothing was changed")
+}
+
+fn print_convergence(out: &mut Output, convergence: &Convergence) -> io::Result<Ending> {
+    let total = count(convergence.total, "gateway");
+    if convergence.pending.is_empty() {
+        if out.format() == Format::Table {
+            out.line(format!("served by {} of {total}", convergence.applied))?;
+        }
+        return Ok(Ending::Done);
+    }
+    let pending: Vec<_> = convergence.pending.iter().map(instance).collect();
+    out.note(format!(
+        "the change is made, but served by {} of {total} yet; still waiting for: {}",
+        convergence.applied,
+        pending.join(", ")
+    ))?;
+    Ok(Ending::Failed)
+}
+
+/// A pending instance is named, or an object that has its name.
+fn instance(pending: &Value) -> String {
+    scalar(pending.get("instance").unwrap_or(pending))
+}
+
+#[cfg(test)]
+mod tests;
