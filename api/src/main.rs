@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use refgate::command::Cli;
 
+/// What a proxied request costs is for a good part what its allocations cost.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     Cli::parse().run()
 }

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use refgate_proxy::command::{self, GatewayArgs};
 
+/// What a proxied request costs is for a good part what its allocations cost.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Serves the gateway group of a Refgate configuration repository.
 #[derive(Parser)]
 #[command(name = "refgate-gateway", version)]

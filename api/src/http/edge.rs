@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -47,6 +48,7 @@ async fn identify(mut request: Request, next: Next) -> Response {
         _ => uuid::Uuid::new_v4().to_string().into(),
     };
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let may_leave_a_body = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
     let span = tracing::info_span!("request", request_id = %id, method = %request.method());
     let mut response = next.run(request).instrument(span).await;
     if let Some(problem) = problem_of(&response) {
@@ -60,6 +62,11 @@ async fn identify(mut request: Request, next: Next) -> Response {
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    // Whoever was refused before its body was read would find the connection closed at its next
+    // request, if not told now.
+    if may_leave_a_body && response.status().is_client_error() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -30,7 +30,7 @@ async fn from_test_to_production_and_back() -> Result<()> {
     let missing = harness.post(&sync, json!({"to": "uat"})).await?;
     missing.expect_problem(StatusCode::UNPROCESSABLE_ENTITY, "version_required")?;
     let synced = json!({"to": "uat", "version": "1.0.0", "reason": "first release"});
-    let synced = harness.post(&sync, synced).await?.expect(StatusCode::OK)?;
+    let synced = harness.post(&sync, synced).await?.expect(StatusCode::CREATED)?;
     check_write(&synced, "uat", true);
     assert_eq!(
         (&synced["service"], &synced["version"], &synced["outcome"]),
