@@ -1,6 +1,6 @@
 //! Taking commits and tags into the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -115,7 +115,6 @@ fn fold_group(
         None => (None, 0),
     };
     let objects = Objects::new(repository)?;
-    let mut surveyor = Surveyor { objects: &objects, before: None };
     // What the index knows beyond the point where the histories part is not history any more.
     {
         let transaction = sql.transaction()?;
@@ -132,7 +131,7 @@ fn fold_group(
         let transaction = sql.transaction()?;
         for id in batch {
             revision += 1;
-            fold_commit(&transaction, repository, &mut surveyor, group, *id, parent, revision)?;
+            fold_commit(&transaction, repository, &objects, group, *id, parent, revision)?;
             parent = Some(*id);
         }
         set_head(&transaction, group, parent.unwrap_or(head), revision)?;
@@ -159,7 +158,7 @@ fn set_head(
 fn fold_commit(
     transaction: &Transaction<'_>,
     repository: &Repository,
-    surveyor: &mut Surveyor<'_, '_>,
+    objects: &Objects<'_>,
     group: &str,
     id: Oid,
     parent: Option<Oid>,
@@ -170,7 +169,7 @@ fn fold_commit(
         Some(parent) => Some(repository.find_commit(parent)?.tree_id()),
         None => None,
     };
-    let touched = surveyor.touched(parent_tree, commit.tree_id())?;
+    let touched = touched(objects, parent_tree, commit.tree_id())?;
     let mut event = Event::parse(&String::from_utf8_lossy(commit.message_bytes()));
     if event.kind == PUSHED && touched.len() == 1 {
         event.service = touched.keys().next().cloned();
@@ -209,105 +208,39 @@ struct Presence {
     runtime: Option<Oid>,
 }
 
-/// Finds the services that differ between a tree and the one before it.
-struct Surveyor<'o, 'r> {
-    objects: &'o Objects<'r>,
-    /// The last tree surveyed, which is usually the parent of the next.
-    before: Option<(Oid, Folders)>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Folders {
-    services: Option<Oid>,
-    runtime: Option<Oid>,
-    presence: BTreeMap<String, Presence>,
-}
-
-impl Surveyor<'_, '_> {
-    fn touched(
-        &mut self,
-        parent: Option<Oid>,
-        tree: Oid,
-    ) -> Result<BTreeMap<String, Presence>, StoreError> {
-        let mut folders = match (self.before.take(), parent) {
-            (Some((known, folders)), Some(parent)) if known == parent => folders,
-            (_, Some(parent)) => {
-                let mut folders = Folders::default();
-                self.move_to(&mut folders, parent)?;
-                folders
-            }
-            (_, None) => Folders::default(),
-        };
-        let touched = self.move_to(&mut folders, tree)?;
-        self.before = Some((tree, folders));
-        Ok(touched)
+/// What the services that differ between two trees of a group are in the second.
+fn touched(
+    objects: &Objects<'_>,
+    before: Option<Oid>,
+    after: Oid,
+) -> Result<BTreeMap<String, Presence>, StoreError> {
+    let folder = |tree: Option<Oid>, name: &str| -> Result<Option<Oid>, StoreError> {
+        let Some(tree) = tree else { return Ok(None) };
+        let entry = objects.find(tree, name)?;
+        Ok(entry.filter(|entry| entry.kind == EntryKind::Folder).map(|entry| entry.id))
+    };
+    let services = folder(Some(after), "services")?;
+    let runtime = folder(Some(after), "runtime")?;
+    let mut names = BTreeSet::new();
+    for change in objects.differences(folder(before, "services")?, services)? {
+        names.insert(change.name);
     }
-
-    /// Makes `folders` those of `tree`; gives what changed.
-    fn move_to(
-        &self,
-        folders: &mut Folders,
-        tree: Oid,
-    ) -> Result<BTreeMap<String, Presence>, StoreError> {
-        let top = self.objects.tree(tree)?;
-        let folder = |name: &str| {
-            top.iter()
-                .find(|entry| entry.name == name && entry.kind == EntryKind::Folder)
-                .map(|entry| entry.id)
-        };
-        let mut touched = BTreeMap::new();
-        let services = folder("services");
-        if services != folders.services {
-            let now = self.children(services, |name| Some(name.to_owned()), EntryKind::Folder)?;
-            update(folders, now, |presence| &mut presence.content, &mut touched);
-            folders.services = services;
-        }
-        let runtime = folder("runtime");
-        if runtime != folders.runtime {
-            let stem = |name: &str| name.strip_suffix(".json").map(str::to_owned);
-            let now = self.children(runtime, stem, EntryKind::File)?;
-            update(folders, now, |presence| &mut presence.runtime, &mut touched);
-            folders.runtime = runtime;
-        }
-        folders.presence.retain(|_, presence| *presence != Presence::default());
-        Ok(touched)
+    for change in objects.differences(folder(before, "runtime")?, runtime)? {
+        names.extend(change.name.strip_suffix(".json").map(str::to_owned));
     }
-
-    fn children(
-        &self,
-        folder: Option<Oid>,
-        name_of: impl Fn(&str) -> Option<String>,
-        kind: EntryKind,
-    ) -> Result<BTreeMap<String, Oid>, StoreError> {
-        let Some(folder) = folder else { return Ok(BTreeMap::new()) };
-        let entries = self.objects.tree(folder)?.into_iter().filter(|entry| entry.kind == kind);
-        Ok(entries
-            .filter_map(|entry| Some((name_of(&entry.name)?, entry.id)))
-            .filter(|(name, _)| name.parse::<ServiceName>().is_ok())
-            .collect())
-    }
-}
-
-/// Brings one side of every service's presence to what it is `now`.
-fn update(
-    folders: &mut Folders,
-    now: BTreeMap<String, Oid>,
-    side: impl Fn(&mut Presence) -> &mut Option<Oid>,
-    touched: &mut BTreeMap<String, Presence>,
-) {
-    for (name, presence) in &mut folders.presence {
-        if side(presence).is_some() && !now.contains_key(name) {
-            *side(presence) = None;
-            touched.insert(name.clone(), *presence);
-        }
-    }
-    for (name, id) in now {
-        let presence = folders.presence.entry(name.clone()).or_default();
-        if *side(presence) != Some(id) {
-            *side(presence) = Some(id);
-            touched.insert(name, *presence);
-        }
-    }
+    names.retain(|name| name.parse::<ServiceName>().is_ok());
+    let find = |tree: Option<Oid>, name: &str, kind: EntryKind| -> Result<Option<Oid>, StoreError> {
+        let Some(tree) = tree else { return Ok(None) };
+        Ok(objects.find(tree, name)?.filter(|entry| entry.kind == kind).map(|entry| entry.id))
+    };
+    names
+        .into_iter()
+        .map(|name| {
+            let content = find(services, &name, EntryKind::Folder)?;
+            let runtime = find(runtime, &format!("{name}.json"), EntryKind::File)?;
+            Ok((name, Presence { content, runtime }))
+        })
+        .collect()
 }
 
 fn fold_tags(sql: &mut Connection, repository: &Repository) -> Result<(), StoreError> {
