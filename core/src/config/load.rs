@@ -80,9 +80,7 @@ impl Loader<'_, '_> {
                 changed.entry(name).or_default();
             }
         }
-        for Difference { name, new, .. } in
-            self.objects.differences(before.runtime, now.runtime)?
-        {
+        for Difference { name, new, .. } in self.objects.differences(before.runtime, now.runtime)? {
             let entry = new.map(|(kind, id)| Entry { name: name.clone(), kind, id });
             let service = match &entry {
                 Some(entry) => survey::document_name("runtime", entry, &mut self.findings),

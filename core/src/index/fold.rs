@@ -1,51 +1,16 @@
-//! Taking commits and tags into the index.
+//! Taking commits into the index.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::time::SystemTime;
 
-use git2::{ObjectType, Oid, Repository};
+use git2::{Oid, Repository};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::State;
 use crate::event::{Event, PUSHED};
 use crate::name::ServiceName;
 use crate::store::objects::{EntryKind, Objects};
 use crate::store::{StoreError, refs};
 
-/// When the folders of tags and the packed refs were changed last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TagStamp(Vec<(String, SystemTime)>);
-
-impl TagStamp {
-    /// Nothing when a change could still hide behind the clock's granularity.
-    fn take(repository: &Path) -> Option<Self> {
-        let modified = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-        let folder = repository.join("refs/tags");
-        let mut stamps: Vec<(String, SystemTime)> = Vec::new();
-        stamps.extend(modified(&folder).map(|at| (String::new(), at)));
-        stamps.extend(modified(&repository.join("packed-refs")).map(|at| ("/".to_owned(), at)));
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            stamps.extend(modified(&entry.path()).map(|at| (name, at)));
-        }
-        stamps.sort();
-        let settled = SystemTime::now() - std::time::Duration::from_millis(50);
-        stamps.iter().all(|(_, at)| *at < settled).then_some(Self(stamps))
-    }
-}
-
-pub(super) fn catch_up(state: &mut State, repository: &Repository) -> Result<(), StoreError> {
-    fold_heads(&mut state.sql, repository)?;
-    let stamp = TagStamp::take(repository.path());
-    if stamp.is_none() || stamp != state.tags {
-        fold_tags(&mut state.sql, repository)?;
-        state.tags = stamp;
-    }
-    Ok(())
-}
-
-fn fold_heads(sql: &mut Connection, repository: &Repository) -> Result<(), StoreError> {
+pub(super) fn fold_heads(sql: &mut Connection, repository: &Repository) -> Result<(), StoreError> {
     let now: BTreeMap<String, Oid> = refs::groups(repository)?
         .into_iter()
         .map(|(group, commit)| (group.to_string(), commit.0))
@@ -229,10 +194,11 @@ fn touched(
         names.extend(change.name.strip_suffix(".json").map(str::to_owned));
     }
     names.retain(|name| name.parse::<ServiceName>().is_ok());
-    let find = |tree: Option<Oid>, name: &str, kind: EntryKind| -> Result<Option<Oid>, StoreError> {
-        let Some(tree) = tree else { return Ok(None) };
-        Ok(objects.find(tree, name)?.filter(|entry| entry.kind == kind).map(|entry| entry.id))
-    };
+    let find =
+        |tree: Option<Oid>, name: &str, kind: EntryKind| -> Result<Option<Oid>, StoreError> {
+            let Some(tree) = tree else { return Ok(None) };
+            Ok(objects.find(tree, name)?.filter(|entry| entry.kind == kind).map(|entry| entry.id))
+        };
     names
         .into_iter()
         .map(|name| {
@@ -241,71 +207,4 @@ fn touched(
             Ok((name, Presence { content, runtime }))
         })
         .collect()
-}
-
-fn fold_tags(sql: &mut Connection, repository: &Repository) -> Result<(), StoreError> {
-    let mut known: BTreeMap<(String, String), Oid> = BTreeMap::new();
-    {
-        let mut versions =
-            sql.prepare_cached("SELECT service, version, ref_target FROM versions")?;
-        let mut rows = versions.query([])?;
-        while let Some(row) = rows.next()? {
-            known.insert((row.get(0)?, row.get(1)?), oid(&row.get::<_, Vec<u8>>(2)?)?);
-        }
-    }
-    let objects = Objects::new(repository)?;
-    let transaction = sql.transaction()?;
-    for (service, version, target) in refs::tags(repository)? {
-        let key = (service.to_string(), version.to_string());
-        if known.remove(&key) == Some(target) {
-            continue;
-        }
-        let object = repository.find_object(target, None)?;
-        let Ok(commit) = object.peel_to_commit() else { continue };
-        let path = format!("services/{service}");
-        let Some(content) = objects.find(commit.tree_id(), &path)? else { continue };
-        if content.kind != EntryKind::Folder {
-            continue;
-        }
-        // A light tag says nothing itself; its commit speaks for it.
-        let (by, at, message) = match object
-            .as_tag()
-            .filter(|_| object.kind() == Some(ObjectType::Tag))
-        {
-            Some(tag) => {
-                let tagger = tag.tagger();
-                let by = tagger.as_ref().map(|tagger| tagger.name_bytes().to_vec());
-                let at = tagger.map(|tagger| tagger.when().seconds());
-                (by.unwrap_or_default(), at, tag.message_bytes().unwrap_or_default().to_vec())
-            }
-            None => (commit.author().name_bytes().to_vec(), None, commit.message_bytes().to_vec()),
-        };
-        transaction
-            .prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")?
-            .execute(params![
-                key.0,
-                key.1,
-                target.as_bytes(),
-                commit.id().as_bytes(),
-                content.id.as_bytes(),
-                at.unwrap_or_else(|| commit.time().seconds()),
-                String::from_utf8_lossy(&by),
-                String::from_utf8_lossy(&message).trim(),
-            ])?;
-    }
-    for (service, version) in known.keys() {
-        transaction.execute(
-            "DELETE FROM versions WHERE service = ?1 AND version = ?2",
-            params![service, version],
-        )?;
-    }
-    transaction.commit()?;
-    Ok(())
-}
-
-impl super::Index {
-    /// Makes the next call look at all tags, because this process has just made one.
-    pub(crate) fn forget_tags(&self) {
-        self.lock().tags = None;
-    }
 }

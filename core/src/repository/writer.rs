@@ -215,7 +215,6 @@ fn publish(desk: &Desk<'_>, steps: &[Result<Step, Error>]) -> Result<BTreeSet<Gr
             {
                 lost.insert(step.plan.group.clone());
             }
-            desk.index.forget_tags();
         }
     }
     for (group, advance) in desk.advances() {

@@ -85,7 +85,12 @@ impl<'r> Objects<'r> {
     /// The objects of `repository`, with nothing laid over them.
     pub(crate) fn new(repository: &'r Repository) -> Result<Self, StoreError> {
         let folder = repository.path().join("objects");
-        Ok(Self { odb: repository.odb()?, folder, pending: RefCell::default(), wide: RefCell::default() })
+        Ok(Self {
+            odb: repository.odb()?,
+            folder,
+            pending: RefCell::default(),
+            wide: RefCell::default(),
+        })
     }
 
     /// The bytes of a blob.
@@ -156,9 +161,9 @@ impl<'r> Objects<'r> {
             (None, None) => Ok(Vec::new()),
             (None, Some(new)) => self.with_entries(new, |new| compare(RawEntries::none(), new)),
             (Some(old), None) => self.with_entries(old, |old| compare(old, RawEntries::none())),
-            (Some(old), Some(new)) => self.with_entries(old, |old| {
-                self.with_entries(new, |new| compare(old, new))
-            }),
+            (Some(old), Some(new)) => {
+                self.with_entries(old, |old| self.with_entries(new, |new| compare(old, new)))
+            }
         }
     }
 
@@ -222,9 +227,7 @@ impl<'r> Objects<'r> {
 
     fn apply(&self, tree: Option<Oid>, node: &Node<'_>) -> Result<Option<Oid>, StoreError> {
         let bytes = match tree {
-            Some(tree) => {
-                self.with_entries(tree, |entries| self.rewrite(entries, node))?
-            }
+            Some(tree) => self.with_entries(tree, |entries| self.rewrite(entries, node))?,
             None => self.rewrite(RawEntries::none(), node)?,
         };
         if bytes.is_empty() { Ok(None) } else { self.make(ObjectType::Tree, bytes).map(Some) }

@@ -152,8 +152,7 @@ fn compare(new: &Claimant, there: &Claimant) -> Option<Diagnostic> {
     }
     let rank = |route: &Route| (route.priority, route.methods.is_empty(), route.matches.count());
     let tie = pattern == other && rank(first) == rank(second);
-    let host =
-        new.claim().host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string);
+    let host = new.claim().host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string);
     let routes = format!("routes {} and {}", new.title(), there.title());
     let file = route_path(&new.service.name, &new.claim().route);
     Some(if tie {
