@@ -16,7 +16,7 @@ use git2::Oid;
 use crate::diagnostic::Diagnostic;
 use crate::document::{Group, Route, Runtime, Service};
 use crate::name::{CommitId, ContentId, GroupName, RouteName, ServiceName};
-use crate::validate::Claim;
+use crate::validate::{Claim, Claims};
 
 pub(crate) use load::load;
 
@@ -29,9 +29,38 @@ pub struct GroupConfig {
     pub commit: CommitId,
     /// `group.json`.
     pub group: Arc<Group>,
-    /// The sound services.
-    pub services: BTreeMap<ServiceName, Arc<ServiceConfig>>,
+    /// The sound services. Copies share what is the same in them.
+    pub services: Services,
+    basis: Basis,
+    claims: Claims,
+}
+
+/// Services by name, cheap to copy and to change a little.
+pub type Services = rpds::RedBlackTreeMapSync<ServiceName, Arc<ServiceConfig>>;
+
+/// What a configuration was loaded from, as far as the next load can go on from it.
+#[derive(Debug, Clone, Default)]
+struct Basis {
+    /// `group.json`, when it was sound.
     group_file: Option<Oid>,
+    /// The folders of services and runtimes, when every entry had its place.
+    folders: Option<Folders>,
+    /// Services that were left out, to be read again.
+    faulty: BTreeSet<ServiceName>,
+}
+
+/// The folders that have an entry for each service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Folders {
+    services: Option<Oid>,
+    runtime: Option<Oid>,
+}
+
+impl GroupConfig {
+    /// Keeps serving the last good form of a service that was left out as faulty.
+    pub fn keep_last_good(&mut self, service: Arc<ServiceConfig>) {
+        self.services.insert_mut(service.name.clone(), service);
+    }
 }
 
 /// One service in a group.

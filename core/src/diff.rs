@@ -1,15 +1,15 @@
 //! Semantic difference of two trees: what changed in the documents, not in their text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use git2::Oid;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::content::{Place, files_below, read_json};
+use crate::content::{Place, read_json};
 use crate::json::join;
 use crate::store::StoreError;
-use crate::store::objects::{EntryKind, Objects};
+use crate::store::objects::{Difference, EntryKind, Objects};
 
 /// One thing that changed in a document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,35 +58,22 @@ fn folder(
     prefix: &str,
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
-    if before == after {
-        return Ok(());
-    }
-    let list = |tree: Option<Oid>| -> Result<BTreeMap<String, (EntryKind, Oid)>, StoreError> {
-        let Some(tree) = tree else { return Ok(BTreeMap::new()) };
-        let entries = objects.tree(tree)?.into_iter();
-        Ok(entries.map(|entry| (entry.name, (entry.kind, entry.id))).collect())
-    };
-    let (old, new) = (list(before)?, list(after)?);
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    for name in names {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        let (old, new) = (old.get(name), new.get(name));
-        if old == new {
-            continue;
-        }
-        let folder_of = |side: Option<&(EntryKind, Oid)>| {
-            side.filter(|(kind, _)| *kind == EntryKind::Folder).map(|(_, id)| *id)
-        };
-        let file_of = |side: Option<&(EntryKind, Oid)>| {
-            side.filter(|(kind, _)| {
-                matches!(kind, EntryKind::File | EntryKind::Executable | EntryKind::Link)
-            })
-            .map(|(_, id)| *id)
-        };
+    for Difference { name, old, new } in objects.differences(before, after)? {
+        let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
         folder(objects, folder_of(old), folder_of(new), &path, changes)?;
         file(objects, file_of(old), file_of(new), &path, changes)?;
     }
     Ok(())
+}
+
+fn folder_of(side: Option<(EntryKind, Oid)>) -> Option<Oid> {
+    side.filter(|(kind, _)| *kind == EntryKind::Folder).map(|(_, id)| id)
+}
+
+/// What has bytes of its own: a submodule has none here.
+fn file_of(side: Option<(EntryKind, Oid)>) -> Option<Oid> {
+    side.filter(|(kind, _)| !matches!(kind, EntryKind::Folder | EntryKind::Submodule))
+        .map(|(_, id)| id)
 }
 
 fn file(
@@ -163,32 +150,17 @@ pub(crate) fn files_touched(
     before: Option<Oid>,
     after: Oid,
 ) -> Result<BTreeSet<String>, StoreError> {
-    let Some(before) = before else {
-        return Ok(files_below(objects, after, "")?.into_keys().collect());
-    };
     // Compared as ids: a file whose text changed without its meaning was written all the same.
     let mut touched = BTreeSet::new();
-    let mut pairs = vec![(String::new(), Some(before), Some(after))];
+    let mut pairs = vec![(String::new(), before, Some(after))];
     while let Some((prefix, old, new)) = pairs.pop() {
-        let list = |tree: Option<Oid>| -> Result<BTreeMap<String, (EntryKind, Oid)>, StoreError> {
-            let Some(tree) = tree else { return Ok(BTreeMap::new()) };
-            let entries = objects.tree(tree)?.into_iter();
-            Ok(entries.map(|entry| (entry.name, (entry.kind, entry.id))).collect())
-        };
-        let (old, new) = (list(old)?, list(new)?);
-        for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
-            let sides = [old.get(name), new.get(name)];
-            if sides[0] == sides[1] {
-                continue;
+        for Difference { name, old, new } in objects.differences(old, new)? {
+            let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+            if file_of(old).is_some() || file_of(new).is_some() {
+                touched.insert(path.clone());
             }
-            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-            let [old, new] = sides
-                .map(|side| side.filter(|(kind, _)| *kind == EntryKind::Folder).map(|(_, id)| *id));
-            if old.is_some() || new.is_some() {
-                pairs.push((path.clone(), old, new));
-            }
-            if sides.iter().flatten().any(|(kind, _)| *kind != EntryKind::Folder) {
-                touched.insert(path);
+            if folder_of(old).is_some() || folder_of(new).is_some() {
+                pairs.push((path, folder_of(old), folder_of(new)));
             }
         }
     }

@@ -133,6 +133,9 @@ pub enum Error {
     /// The repository cannot be opened.
     #[error(transparent)]
     Open(OpenError),
+    /// A defect of this program ended the change; the log says where.
+    #[error("the change failed for a reason that is not yours; the log has it")]
+    Failed,
     /// The repository is being closed.
     #[error("the control plane is stopping")]
     Stopping,
@@ -176,7 +179,7 @@ impl Error {
             Self::ReadOnlyGroup { .. } => "read_only_group",
             Self::StillReferenced { .. } => "still_referenced",
             Self::Invalid(_) => "validation_failed",
-            Self::Store(_) | Self::Open(_) => "internal",
+            Self::Store(_) | Self::Open(_) | Self::Failed => "internal",
             Self::Stopping => "unavailable",
         }
     }

@@ -6,6 +6,7 @@
 
 mod fold;
 mod query;
+mod tags;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use git2::Repository;
 use rusqlite::Connection;
 
+use crate::name::ServiceName;
 use crate::store::StoreError;
 
 pub(crate) use query::{CommitRow, HistoryQuery, VersionRow};
@@ -74,17 +76,18 @@ CREATE INDEX versions_by_content ON versions (service, content);
 pub(crate) struct Index {
     connection: Mutex<State>,
     path: PathBuf,
+    /// The repository that it is of.
+    repository: PathBuf,
 }
 
 struct State {
     sql: Connection,
-    /// What the tags looked like when they were folded last; nothing makes them be folded.
-    tags: Option<fold::TagStamp>,
+    tags: tags::Stamps,
 }
 
 impl Index {
-    /// Opens the index at `path`, or makes it anew where it cannot be used.
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the index at `path` of a repository, or makes it anew where it cannot be used.
+    pub(crate) fn open(path: &Path, repository: &Path) -> Result<Self, StoreError> {
         let sql = match connect(path) {
             Ok(sql) => sql,
             Err(error) => {
@@ -93,13 +96,19 @@ impl Index {
                 connect(path)?
             }
         };
-        Ok(Self { connection: Mutex::new(State { sql, tags: None }), path: path.to_owned() })
+        let state = State { sql, tags: tags::Stamps::default() };
+        Ok(Self {
+            connection: Mutex::new(state),
+            path: path.to_owned(),
+            repository: repository.to_owned(),
+        })
     }
 
-    /// Takes in what came into the repository since the last call, by whichever door.
+    /// Takes in the commits that came since the last call, by whichever door. Tags are taken in when
+    /// they are asked for.
     pub(crate) fn catch_up(&self, repository: &Repository) -> Result<(), StoreError> {
         let state = &mut *self.lock();
-        match fold::catch_up(state, repository) {
+        match fold::fold_heads(&mut state.sql, repository) {
             Err(StoreError::Index(error)) if is_damage(&error) => {
                 tracing::warn!(%error, "the index is damaged and made anew");
                 self.rebuild_locked(state, repository)
@@ -115,10 +124,21 @@ impl Index {
 
     fn rebuild_locked(&self, state: &mut State, repository: &Repository) -> Result<(), StoreError> {
         state.sql = Connection::open_in_memory()?;
-        state.tags = None;
+        state.tags = tags::Stamps::default();
         remove(&self.path)?;
         state.sql = connect(&self.path)?;
-        fold::catch_up(state, repository)
+        fold::fold_heads(&mut state.sql, repository)
+    }
+
+    /// The state with the tags of one service, or of all, taken in.
+    fn with_tags(
+        &self,
+        service: Option<&ServiceName>,
+    ) -> Result<MutexGuard<'_, State>, StoreError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        tags::catch_up(&mut state.tags, &mut state.sql, &self.repository, service)?;
+        Ok(guard)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -51,7 +51,7 @@ impl Repository {
     /// When there is none, it is not ours, or it cannot be used.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let handle = store::open_for_writing(path)?;
-        let index = Index::open(&index_path(path))?;
+        let index = Index::open(&index_path(path), path)?;
         index.catch_up(&handle)?;
         let shared = Arc::new(Shared {
             path: path.to_owned(),

@@ -11,7 +11,7 @@ use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::document::{Route, Runtime};
 use crate::name::{RouteName, ServiceName, UpstreamName};
 
-pub(crate) use conflict::{Claim, claims, conflicts};
+pub(crate) use conflict::{Claim, Claims, claims};
 
 /// Reports routes whose upstream the runtime does not define.
 ///

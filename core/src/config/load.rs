@@ -7,13 +7,12 @@ use git2::Oid;
 
 use super::read::{read_document, read_group, read_service};
 use super::survey::{self, SchemaName};
-use super::{GroupConfig, Loaded, runtime_path};
+use super::{Basis, Folders, GroupConfig, Loaded, runtime_path};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Group, Reader, Runtime};
 use crate::name::{CommitId, GroupName, ServiceName};
 use crate::store::StoreError;
-use crate::store::objects::{EntryKind, Objects};
-use crate::validate;
+use crate::store::objects::{Difference, Entry, EntryKind, Objects};
 
 /// Loads the group from its tree, reusing what did not change since `previous`.
 pub(crate) fn load(
@@ -23,34 +22,34 @@ pub(crate) fn load(
     tree: Oid,
     previous: Option<&GroupConfig>,
 ) -> Result<Loaded, StoreError> {
-    let mut loader = Loader {
-        objects,
-        findings: Vec::new(),
-        services: Vec::new(),
-        runtimes: BTreeMap::new(),
-        group_file: None,
-    };
-    loader.survey(tree)?;
-    loader.finish(name, commit, previous)
+    let mut loader = Loader { objects, findings: Vec::new(), group_file: None };
+    let folders = loader.survey(tree)?;
+    loader.finish(name, commit, folders, previous)
 }
 
 struct Loader<'o, 'r> {
     objects: &'o Objects<'r>,
     findings: Vec<Diagnostic>,
-    services: Vec<(ServiceName, Oid)>,
-    runtimes: BTreeMap<ServiceName, Oid>,
     group_file: Option<Oid>,
 }
 
+/// The two places of a service in a group's tree.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    content: Option<Oid>,
+    runtime: Option<Oid>,
+}
+
 impl Loader<'_, '_> {
-    /// Lists what the tree holds; everything without a place in it is a finding.
-    fn survey(&mut self, tree: Oid) -> Result<(), StoreError> {
+    /// Looks at the top of the tree; everything without a place in it is a finding.
+    fn survey(&mut self, tree: Oid) -> Result<Folders, StoreError> {
+        let mut folders = Folders::default();
         for entry in self.objects.tree(tree)? {
             match (entry.name.as_str(), entry.kind) {
                 ("group.json", EntryKind::File) => self.group_file = Some(entry.id),
                 ("README.md" | ".editorconfig", EntryKind::File) => {}
-                ("services", EntryKind::Folder) => self.survey_services(entry.id)?,
-                ("runtime", EntryKind::Folder) => self.survey_runtimes(entry.id)?,
+                ("services", EntryKind::Folder) => folders.services = Some(entry.id),
+                ("runtime", EntryKind::Folder) => folders.runtime = Some(entry.id),
                 ("schema", EntryKind::Folder) => {
                     for file in self.objects.tree(entry.id)? {
                         survey::document_name::<SchemaName>("schema", &file, &mut self.findings);
@@ -64,88 +63,141 @@ impl Loader<'_, '_> {
                 Diagnostic::error("group.json", "", Code::MissingFile, "the file is missing");
             self.findings.push(finding.with_hint("an empty object, {}, is a valid group.json"));
         }
-        Ok(())
+        Ok(folders)
     }
 
-    fn survey_services(&mut self, folder: Oid) -> Result<(), StoreError> {
-        for entry in self.objects.tree(folder)? {
-            let path = format!("services/{}", entry.name);
-            match entry.name.parse() {
-                Ok(name) if entry.kind == EntryKind::Folder => self.services.push((name, entry.id)),
-                Ok(_) => survey::unexpected(&path, &entry, &mut self.findings),
-                Err(error) => survey::bad_name(&path, &error, &mut self.findings),
+    /// The services with an entry that is not the same as before, each with both its places; says
+    /// whether every entry has its place.
+    fn changed(
+        &mut self,
+        before: Folders,
+        now: Folders,
+    ) -> Result<(BTreeMap<ServiceName, Places>, bool), StoreError> {
+        let known = self.findings.len();
+        let mut changed: BTreeMap<ServiceName, Places> = BTreeMap::new();
+        for change in self.objects.differences(before.services, now.services)? {
+            if let Some(name) = self.service_folder(change)? {
+                changed.entry(name).or_default();
             }
         }
-        Ok(())
+        for Difference { name, new, .. } in self.objects.differences(before.runtime, now.runtime)? {
+            let entry = new.map(|(kind, id)| Entry { name: name.clone(), kind, id });
+            let service = match &entry {
+                Some(entry) => survey::document_name("runtime", entry, &mut self.findings),
+                None => name.strip_suffix(".json").and_then(|stem| stem.parse().ok()),
+            };
+            if let Some(service) = service {
+                changed.entry(service).or_default();
+            }
+        }
+        Ok((changed, self.findings.len() == known))
     }
 
-    fn survey_runtimes(&mut self, folder: Oid) -> Result<(), StoreError> {
-        for entry in self.objects.tree(folder)? {
-            if let Some(name) = survey::document_name("runtime", &entry, &mut self.findings) {
-                self.runtimes.insert(name, entry.id);
+    fn service_folder(&mut self, change: Difference) -> Result<Option<ServiceName>, StoreError> {
+        let path = format!("services/{}", change.name);
+        Ok(match (change.name.parse(), change.new) {
+            (Ok(name), None | Some((EntryKind::Folder, _))) => Some(name),
+            (Ok(_), Some((kind, id))) => {
+                let entry = Entry { name: change.name, kind, id };
+                survey::unexpected(&path, &entry, &mut self.findings);
+                None
             }
-        }
-        Ok(())
+            (Err(error), Some(_)) => {
+                survey::bad_name(&path, &error, &mut self.findings);
+                None
+            }
+            (Err(_), None) => None,
+        })
+    }
+
+    /// Where a service is in the folders.
+    fn places(&self, service: &ServiceName, folders: Folders) -> Result<Places, StoreError> {
+        let find = |folder: Option<Oid>, name: &str, kind: EntryKind| {
+            let Some(folder) = folder else { return Ok(None) };
+            let entry = self.objects.find(folder, name)?;
+            Ok::<_, StoreError>(entry.filter(|entry| entry.kind == kind).map(|entry| entry.id))
+        };
+        Ok(Places {
+            content: find(folders.services, service.as_str(), EntryKind::Folder)?,
+            runtime: find(folders.runtime, &format!("{service}.json"), EntryKind::File)?,
+        })
     }
 
     fn finish(
         mut self,
         name: &GroupName,
         commit: CommitId,
+        folders: Folders,
         previous: Option<&GroupConfig>,
     ) -> Result<Loaded, StoreError> {
         let (group, group_faulty) = self.group(name, previous)?;
-        let same_variables =
-            previous.is_some_and(|before| before.group.variables == group.variables);
-        let mut services = BTreeMap::new();
+        // Entries without a place are findings each time, so that they are looked for each time.
+        let basis = previous.filter(|before| before.basis.folders.is_some());
+        let before = basis.and_then(|before| before.basis.folders).unwrap_or_default();
+        let (mut changed, all_placed) = self.changed(before, folders)?;
+        let mut services = basis.map(|before| before.services.clone()).unwrap_or_default();
+        let mut claims = basis.map(|before| before.claims.clone()).unwrap_or_default();
+        if let Some(before) = basis {
+            let again = before.basis.faulty.iter().cloned();
+            changed.extend(again.map(|service| (service, Places::default())));
+            if before.group.variables != group.variables {
+                let users = services.values().filter(|service| service.uses_variables);
+                changed.extend(users.map(|user| (user.name.clone(), Places::default())));
+            }
+        }
+        for (service, places) in &mut changed {
+            *places = self.places(service, folders)?;
+            if let Some(old) = services.get(service) {
+                claims.withdraw(old);
+            }
+            services.remove_mut(service);
+        }
         let mut faulty = BTreeSet::new();
-        let mut fresh = BTreeSet::new();
-        for (service, content) in std::mem::take(&mut self.services) {
-            let runtime_file = self.runtimes.remove(&service);
+        for (service, places) in changed {
+            let Some(content) = places.content else {
+                if let Some(file) = places.runtime {
+                    self.stray_runtime(&service, file, &group)?;
+                }
+                continue;
+            };
+            // What was loaded before is still good where only the folders around it changed.
             let kept = previous.and_then(|before| before.services.get(&service)).filter(|kept| {
                 kept.content.0 == content
-                    && kept.runtime_file == runtime_file
-                    && (same_variables || !kept.uses_variables)
+                    && kept.runtime_file == places.runtime
+                    && (!kept.uses_variables
+                        || previous.is_some_and(|before| before.group.variables == group.variables))
             });
-            if let Some(kept) = kept {
-                services.insert(service, Arc::clone(kept));
+            let read = match kept {
+                Some(kept) => Some(Arc::clone(kept)),
+                None => read_service(
+                    self.objects,
+                    &service,
+                    content,
+                    places.runtime,
+                    &group,
+                    &mut self.findings,
+                )?
+                .map(Arc::new),
+            };
+            let Some(config) = read else {
+                faulty.insert(service);
                 continue;
-            }
-            let read = read_service(
-                self.objects,
-                &service,
-                content,
-                runtime_file,
-                &group,
-                &mut self.findings,
-            )?;
-            if let Some(config) = read {
-                self.findings.extend(config.warnings.iter().cloned());
-                fresh.insert(service.clone());
-                services.insert(service, Arc::new(config));
+            };
+            self.findings.extend(config.warnings.iter().cloned());
+            if claims.enter(&config, &mut self.findings) {
+                services.insert_mut(service, config);
             } else {
                 faulty.insert(service);
             }
         }
-        for (service, file) in std::mem::take(&mut self.runtimes) {
-            self.stray_runtime(&service, file, &group)?;
-        }
-        for conflict in validate::conflicts(&services, &fresh, previous.is_none()) {
-            if let Some(service) = conflict.at_fault {
-                services.remove(&service);
-                faulty.insert(service);
-            }
-            self.findings.push(conflict.diagnostic);
-        }
         self.findings.sort();
         self.findings.dedup();
-        let config = GroupConfig {
-            name: name.clone(),
-            commit,
-            group,
-            services,
+        let basis = Basis {
             group_file: self.group_file,
+            folders: all_placed.then_some(folders),
+            faulty: faulty.clone(),
         };
+        let config = GroupConfig { name: name.clone(), commit, group, services, basis, claims };
         Ok(Loaded { config, diagnostics: self.findings, faulty, group_faulty })
     }
 
@@ -155,8 +207,8 @@ impl Loader<'_, '_> {
         previous: Option<&GroupConfig>,
     ) -> Result<(Arc<Group>, bool), StoreError> {
         if let Some(before) = previous
-            && before.group_file.is_some()
-            && before.group_file == self.group_file
+            && before.basis.group_file.is_some()
+            && before.basis.group_file == self.group_file
         {
             return Ok((Arc::clone(&before.group), false));
         }

@@ -174,7 +174,7 @@ impl Index {
 
     /// The versions of a service, newest first by precedence.
     pub(crate) fn versions(&self, service: &ServiceName) -> Result<Vec<VersionRow>, StoreError> {
-        self.version_rows("v.service = ?1", params![service.as_str()])
+        self.version_rows(service, "v.service = ?1", params![service.as_str()])
     }
 
     /// One version of a service.
@@ -184,7 +184,8 @@ impl Index {
         version: &Version,
     ) -> Result<Option<VersionRow>, StoreError> {
         let condition = "v.service = ?1 AND v.version = ?2";
-        let rows = self.version_rows(condition, params![service.as_str(), version.to_string()])?;
+        let rows =
+            self.version_rows(service, condition, params![service.as_str(), version.to_string()])?;
         Ok(rows.into_iter().next())
     }
 
@@ -195,7 +196,8 @@ impl Index {
         content: ContentId,
     ) -> Result<Option<VersionRow>, StoreError> {
         let condition = "v.service = ?1 AND v.content = ?2";
-        let rows = self.version_rows(condition, params![service.as_str(), content.0.as_bytes()])?;
+        let rows =
+            self.version_rows(service, condition, params![service.as_str(), content.0.as_bytes()])?;
         Ok(rows.into_iter().next())
     }
 
@@ -206,6 +208,7 @@ impl Index {
         service: &ServiceName,
     ) -> Result<Vec<VersionRow>, StoreError> {
         self.version_rows(
+            service,
             "v.service = ?1 AND EXISTS (SELECT 1 FROM touches t WHERE t.service = ?1
                AND t.content = v.content AND t.group_name = ?2)",
             params![service.as_str(), group.as_str()],
@@ -218,7 +221,7 @@ impl Index {
         group: &GroupName,
         service: &ServiceName,
     ) -> Result<Option<VersionRow>, StoreError> {
-        let state = self.lock();
+        let state = self.with_tags(Some(service))?;
         let text = format!(
             "SELECT {VERSION} FROM touches t
              JOIN versions v ON v.service = t.service AND v.content = t.content
@@ -247,7 +250,7 @@ impl Index {
     pub(crate) fn all_versions(
         &self,
     ) -> Result<BTreeMap<String, Vec<(Version, ContentId)>>, StoreError> {
-        let state = self.lock();
+        let state = self.with_tags(None)?;
         let mut statement =
             state.sql.prepare_cached("SELECT service, version, content FROM versions")?;
         let mut rows = statement.query([])?;
@@ -261,10 +264,11 @@ impl Index {
 
     fn version_rows(
         &self,
+        service: &ServiceName,
         condition: &str,
         parameters: impl rusqlite::Params,
     ) -> Result<Vec<VersionRow>, StoreError> {
-        let state = self.lock();
+        let state = self.with_tags(Some(service))?;
         let text = format!("SELECT {VERSION} FROM versions v WHERE {condition}");
         let mut statement = state.sql.prepare_cached(&text)?;
         let mut rows = statement.query(parameters)?;

@@ -1,6 +1,7 @@
 //! The one thread that writes: it plans, commits and publishes what is asked for, in batches.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -52,7 +53,7 @@ impl Writer {
         let (answer, answered) = bounded(1);
         let jobs = self.jobs.as_ref().ok_or(Error::Stopping)?;
         jobs.send(Job { change, answer }).map_err(|_| Error::Stopping)?;
-        answered.recv().map_err(|_| Error::Stopping)?
+        answered.recv().map_err(|_| Error::Failed)?
     }
 }
 
@@ -83,7 +84,12 @@ fn run(shared: &Shared, handle: &git2::Repository, queue: &Receiver<Job>) {
                 }
             }
         }
-        write(shared, handle, jobs);
+        // What a batch works on is made anew for each: nothing half-made outlives a panic, and one
+        // request must not end all later ones.
+        let batch = AssertUnwindSafe(|| write(shared, handle, jobs));
+        if std::panic::catch_unwind(batch).is_err() {
+            tracing::error!("a change ended in a panic; nothing of it was published");
+        }
     }
 }
 
@@ -209,7 +215,6 @@ fn publish(desk: &Desk<'_>, steps: &[Result<Step, Error>]) -> Result<BTreeSet<Gr
             {
                 lost.insert(step.plan.group.clone());
             }
-            desk.index.forget_tags();
         }
     }
     for (group, advance) in desk.advances() {

@@ -4,8 +4,10 @@
 //! validated as it would be afterwards while a dry run leaves nothing behind.
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use git2::{ObjectType, Odb, Oid, Repository};
 
@@ -69,11 +71,13 @@ pub(crate) struct Objects<'r> {
     /// Where the repository keeps its objects.
     folder: PathBuf,
     pending: RefCell<Pending>,
+    /// Wide trees that were read, which libgit2 does not keep and a change looks at many times.
+    wide: RefCell<HashMap<Oid, Rc<[u8]>>>,
 }
 
 #[derive(Default)]
 struct Pending {
-    objects: HashMap<Oid, (ObjectType, Vec<u8>)>,
+    objects: HashMap<Oid, (ObjectType, Rc<Vec<u8>>)>,
     order: Vec<Oid>,
 }
 
@@ -81,7 +85,12 @@ impl<'r> Objects<'r> {
     /// The objects of `repository`, with nothing laid over them.
     pub(crate) fn new(repository: &'r Repository) -> Result<Self, StoreError> {
         let folder = repository.path().join("objects");
-        Ok(Self { odb: repository.odb()?, folder, pending: RefCell::default() })
+        Ok(Self {
+            odb: repository.odb()?,
+            folder,
+            pending: RefCell::default(),
+            wide: RefCell::default(),
+        })
     }
 
     /// The bytes of a blob.
@@ -120,14 +129,42 @@ impl<'r> Objects<'r> {
         tree: Oid,
         read: impl FnOnce(RawEntries<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        if let Some((ObjectType::Tree, bytes)) = self.pending.borrow().objects.get(&tree) {
-            return read(RawEntries { tree, rest: bytes });
+        // Held by a count, not by a borrow: the reader may make objects itself.
+        let made = self.pending.borrow().objects.get(&tree).cloned();
+        if let Some((ObjectType::Tree, bytes)) = made {
+            return read(RawEntries { tree, rest: &bytes });
+        }
+        let kept = self.wide.borrow().get(&tree).map(Rc::clone);
+        if let Some(bytes) = kept {
+            return read(RawEntries { tree, rest: &bytes });
         }
         let object = self.odb.read(tree)?;
         if object.kind() != ObjectType::Tree {
             return Err(StoreError::Damaged(format!("object {tree} is no tree")));
         }
+        if object.len() >= WIDE {
+            self.wide.borrow_mut().insert(tree, Rc::from(object.data()));
+        }
         read(RawEntries { tree, rest: object.data() })
+    }
+
+    /// The entries that differ between two trees; nothing stands for an empty tree.
+    pub(crate) fn differences(
+        &self,
+        old: Option<Oid>,
+        new: Option<Oid>,
+    ) -> Result<Vec<Difference>, StoreError> {
+        if old == new {
+            return Ok(Vec::new());
+        }
+        match (old, new) {
+            (None, None) => Ok(Vec::new()),
+            (None, Some(new)) => self.with_entries(new, |new| compare(RawEntries::none(), new)),
+            (Some(old), None) => self.with_entries(old, |old| compare(old, RawEntries::none())),
+            (Some(old), Some(new)) => {
+                self.with_entries(old, |old| self.with_entries(new, |new| compare(old, new)))
+            }
+        }
     }
 
     /// The entry at `path` below the tree `root`, if there is one.
@@ -162,26 +199,12 @@ impl<'r> Objects<'r> {
         self.make(ObjectType::Blob, bytes.to_vec())
     }
 
-    /// Makes a tree; `entries` need not be in order.
-    pub(crate) fn make_tree(&self, mut entries: Tree) -> Result<Oid, StoreError> {
-        entries.sort_by(|a, b| sort_key(a).cmp(sort_key(b)));
-        let mut bytes = Vec::with_capacity(entries.len() * 48);
-        for entry in &entries {
-            bytes.extend_from_slice(entry.kind.mode().as_bytes());
-            bytes.push(b' ');
-            bytes.extend_from_slice(entry.name.as_bytes());
-            bytes.push(0);
-            bytes.extend_from_slice(entry.id.as_bytes());
-        }
-        self.make(ObjectType::Tree, bytes)
-    }
-
     /// Makes an object of any kind from its bytes.
     pub(crate) fn make(&self, kind: ObjectType, bytes: Vec<u8>) -> Result<Oid, StoreError> {
         let id = Oid::hash_object(kind, &bytes)?;
         let pending = &mut *self.pending.borrow_mut();
         if !pending.objects.contains_key(&id) && !self.odb.exists(id) {
-            pending.objects.insert(id, (kind, bytes));
+            pending.objects.insert(id, (kind, Rc::new(bytes)));
             pending.order.push(id);
         }
         Ok(id)
@@ -198,42 +221,54 @@ impl<'r> Objects<'r> {
         }
         match self.apply(root, &top)? {
             Some(id) => Ok(id),
-            None => self.make_tree(Vec::new()),
+            None => self.make(ObjectType::Tree, Vec::new()),
         }
     }
 
     fn apply(&self, tree: Option<Oid>, node: &Node<'_>) -> Result<Option<Oid>, StoreError> {
-        let mut entries = match tree {
-            Some(id) => self.tree(id)?,
-            None => Vec::new(),
+        let bytes = match tree {
+            Some(tree) => self.with_entries(tree, |entries| self.rewrite(entries, node))?,
+            None => self.rewrite(RawEntries::none(), node)?,
         };
+        if bytes.is_empty() { Ok(None) } else { self.make(ObjectType::Tree, bytes).map(Some) }
+    }
+
+    /// The bytes of a tree with `node` laid over its entries.
+    fn rewrite(&self, entries: RawEntries<'_>, node: &Node<'_>) -> Result<Vec<u8>, StoreError> {
+        let mut kept: Vec<RawEntry<'_>> = Vec::new();
+        let mut old: HashMap<&str, RawEntry<'_>> = HashMap::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = std::str::from_utf8(entry.name).ok();
+            match name.and_then(|name| node.children.get_key_value(name)) {
+                Some((name, _)) => {
+                    old.insert(name, entry);
+                }
+                None => kept.push(entry),
+            }
+        }
         for (name, child) in &node.children {
-            let position = entries.iter().position(|entry| entry.name == *name);
             let made = match child {
                 Child::Entry(put) => *put,
                 Child::Folder(below) => {
-                    let old = position
-                        .map(|index| &entries[index])
-                        .filter(|entry| entry.kind == EntryKind::Folder)
-                        .map(|entry| entry.id);
-                    self.apply(old, below)?.map(|id| (EntryKind::Folder, id))
+                    let before = old.get(name).filter(|entry| entry.kind == EntryKind::Folder);
+                    self.apply(before.map(|entry| entry.id), below)?
+                        .map(|id| (EntryKind::Folder, id))
                 }
             };
-            match (position, made) {
-                (Some(index), Some((kind, id))) => {
-                    entries[index].kind = kind;
-                    entries[index].id = id;
-                }
-                (Some(index), None) => {
-                    entries.remove(index);
-                }
-                (None, Some((kind, id))) => {
-                    entries.push(Entry { name: (*name).to_owned(), kind, id });
-                }
-                (None, None) => {}
-            }
+            kept.extend(made.map(|(kind, id)| RawEntry { name: name.as_bytes(), kind, id }));
         }
-        if entries.is_empty() { Ok(None) } else { self.make_tree(entries).map(Some) }
+        // Almost in order already, which the sort takes advantage of.
+        kept.sort_by(|a, b| a.order().cmp(b.order()));
+        let mut bytes = Vec::with_capacity(kept.len() * 48);
+        for entry in &kept {
+            bytes.extend_from_slice(entry.kind.mode().as_bytes());
+            bytes.push(b' ');
+            bytes.extend_from_slice(entry.name);
+            bytes.push(0);
+            bytes.extend_from_slice(entry.id.as_bytes());
+        }
+        Ok(bytes)
     }
 
     /// Writes what was made since the last call into the repository and flushes it to the disk, at
@@ -253,7 +288,7 @@ impl<'r> Objects<'r> {
         if let Some((kind, bytes)) = self.pending.borrow().objects.get(&id)
             && *kind == wanted
         {
-            return Ok(bytes.clone());
+            return Ok(bytes.to_vec());
         }
         let object = self.odb.read(id)?;
         if object.kind() == wanted {
@@ -298,10 +333,50 @@ impl<'e> Node<'e> {
     }
 }
 
-/// git sorts a folder as if its name ended in a slash.
-fn sort_key(entry: &Entry) -> impl Iterator<Item = u8> + use<'_> {
-    let slash = (entry.kind == EntryKind::Folder).then_some(b'/');
-    entry.name.bytes().chain(slash)
+/// Smallest tree that counts as wide, in bytes; libgit2 keeps those up to 4 KiB itself.
+const WIDE: usize = 4096;
+
+/// An entry that is not the same in two trees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) name: String,
+    pub(crate) old: Option<(EntryKind, Oid)>,
+    pub(crate) new: Option<(EntryKind, Oid)>,
+}
+
+/// Walks two trees side by side; a name that is a file here and a folder there comes twice.
+fn compare(
+    mut old: RawEntries<'_>,
+    mut new: RawEntries<'_>,
+) -> Result<Vec<Difference>, StoreError> {
+    let mut found = Vec::new();
+    let (mut left, mut right) = (old.next().transpose()?, new.next().transpose()?);
+    loop {
+        let order = match (&left, &right) {
+            (None, None) => return Ok(found),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(a), Some(b)) if a.name == b.name && a.kind == b.kind => Ordering::Equal,
+            (Some(a), Some(b)) => a.order().cmp(b.order()),
+        };
+        let gone = if order.is_le() { left.take() } else { None };
+        let come = if order.is_ge() { right.take() } else { None };
+        if gone.as_ref().map(RawEntry::what) != come.as_ref().map(RawEntry::what)
+            && let Some(either) = gone.as_ref().or(come.as_ref())
+        {
+            found.push(Difference {
+                name: String::from_utf8_lossy(either.name).into_owned(),
+                old: gone.as_ref().map(RawEntry::what),
+                new: come.as_ref().map(RawEntry::what),
+            });
+        }
+        if gone.is_some() {
+            left = old.next().transpose()?;
+        }
+        if come.is_some() {
+            right = new.next().transpose()?;
+        }
+    }
 }
 
 /// The entries in the bytes of a tree.
@@ -310,16 +385,34 @@ struct RawEntries<'b> {
     rest: &'b [u8],
 }
 
+#[derive(Clone, Copy)]
 struct RawEntry<'b> {
     name: &'b [u8],
     kind: EntryKind,
     id: Oid,
 }
 
-impl RawEntry<'_> {
+impl<'b> RawEntry<'b> {
+    fn what(&self) -> (EntryKind, Oid) {
+        (self.kind, self.id)
+    }
+
+    /// git sorts a folder as if its name ended in a slash.
+    fn order(&self) -> impl Iterator<Item = u8> + use<'b> {
+        let slash = (self.kind == EntryKind::Folder).then_some(b'/');
+        self.name.iter().copied().chain(slash)
+    }
+
     fn into_entry(self) -> Entry {
         let name = String::from_utf8_lossy(self.name).into_owned();
         Entry { name, kind: self.kind, id: self.id }
+    }
+}
+
+impl RawEntries<'_> {
+    /// Those of an empty tree.
+    fn none() -> Self {
+        Self { tree: Oid::ZERO_SHA1, rest: &[] }
     }
 }
 

@@ -50,12 +50,18 @@ pub(crate) fn tag_ref(service: &ServiceName, version: &Version) -> String {
     format!("refs/tags/{service}/{version}")
 }
 
-/// The versions that tags name, with the object each tag ref is at (a tag object or a commit).
+/// The versions of one service, or of all, that tags name, with the object each tag ref is at (a tag
+/// object or a commit).
 pub(crate) fn tags(
     repository: &Repository,
+    service: Option<&ServiceName>,
 ) -> Result<Vec<(ServiceName, Version, Oid)>, StoreError> {
     let mut tags = Vec::new();
-    for reference in repository.references_glob("refs/tags/*")? {
+    let glob = match service {
+        Some(service) => format!("refs/tags/{service}/*"),
+        None => "refs/tags/*".to_owned(),
+    };
+    for reference in repository.references_glob(&glob)? {
         let reference = reference?;
         let name = reference.name().ok().and_then(|name| name.strip_prefix("refs/tags/"));
         let Some((service, version)) = name.and_then(|name| name.split_once('/')) else { continue };

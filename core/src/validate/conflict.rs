@@ -1,9 +1,10 @@
 //! Routes that claim the same requests: ties are errors, overlaps that the order decides warnings.
 //!
-//! Only routes of live services claim anything. A check after a change compares the services read
-//! anew with all others by hash, so that its cost beyond them is one pass over numbers.
+//! Only routes of live services claim anything. A service that comes anew is compared with those
+//! that claim the same hosts and patterns, found by hash, so that a check costs what it touches. Of
+//! two that tie, the one that comes later is at fault; of two that come together, the later by name.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
@@ -22,13 +23,6 @@ pub(crate) struct Claim {
     host: Option<HostPattern>,
     pattern: PathPattern,
     route: RouteName,
-}
-
-/// What a pair of claims comes to.
-pub(crate) struct Conflict {
-    pub(crate) diagnostic: Diagnostic,
-    /// The service that must not be served with the other; nothing for a warning.
-    pub(crate) at_fault: Option<ServiceName>,
 }
 
 /// What the enabled routes of a live service claim.
@@ -59,125 +53,117 @@ pub(crate) fn claims(routes: &BTreeMap<RouteName, Route>, runtime: &Runtime) -> 
 }
 
 /// A claim with the service that makes it.
-#[derive(Clone, Copy)]
-struct Claimant<'c> {
-    service: &'c Arc<ServiceConfig>,
-    claim: &'c Claim,
+#[derive(Debug, Clone)]
+struct Claimant {
+    service: Arc<ServiceConfig>,
+    /// Position among the service's claims.
+    index: usize,
 }
 
-impl<'c> Claimant<'c> {
-    fn route(&self) -> Option<&'c Route> {
-        self.service.routes.get(&self.claim.route)
+impl Claimant {
+    fn claim(&self) -> &Claim {
+        &self.service.claims[self.index]
     }
 
-    fn id(&self) -> (&'c ServiceName, &'c RouteName) {
-        (&self.service.name, &self.claim.route)
+    fn route(&self) -> Option<&Route> {
+        self.service.routes.get(&self.claim().route)
+    }
+
+    fn id(&self) -> (&ServiceName, &RouteName) {
+        (&self.service.name, &self.claim().route)
     }
 
     fn title(&self) -> String {
-        format!("{}/{}", self.service.name, self.claim.route)
+        format!("{}/{}", self.service.name, self.claim().route)
     }
 }
 
-/// Compares the claims of `fresh` services with each other and with those of all `services`.
-///
-/// `everything` says that all services are fresh; the result is the same, found by one table.
-pub(crate) fn conflicts(
-    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
-    fresh: &BTreeSet<ServiceName>,
-    everything: bool,
-) -> Vec<Conflict> {
-    let all = || {
-        services
-            .values()
-            .flat_map(|service| service.claims.iter().map(move |claim| Claimant { service, claim }))
-    };
-    let is_fresh = |claimant: &Claimant<'_>| everything || fresh.contains(&claimant.service.name);
-    let mut places: HashMap<u64, Vec<Claimant<'_>>> = HashMap::new();
-    for claimant in all().filter(is_fresh) {
-        places.entry(claimant.claim.hash).or_default().push(claimant);
-    }
-    if places.is_empty() {
-        return Vec::new();
-    }
-    if !everything {
-        for service in services.values().filter(|service| !fresh.contains(&service.name)) {
-            for claim in &service.claims {
-                if let Some(place) = places.get_mut(&claim.hash) {
-                    place.push(Claimant { service, claim });
-                }
-            }
-        }
-    }
-    let mut found: BTreeMap<(Ids<'_>, Code), Conflict> = BTreeMap::new();
-    for place in places.values().filter(|place| place.len() > 1) {
-        for (index, a) in place.iter().enumerate() {
-            for b in &place[index + 1..] {
-                let (a, b) = if a.id() <= b.id() { (a, b) } else { (b, a) };
-                if a.id() == b.id() || !(is_fresh(a) || is_fresh(b)) {
-                    continue;
-                }
-                if found.len() >= MAX_FOUND {
-                    break;
-                }
-                if let Some(conflict) = compare(a, b, is_fresh(a), is_fresh(b)) {
-                    let key = ((a.id(), b.id()), conflict.diagnostic.code);
-                    found.entry(key).or_insert(conflict);
-                }
-            }
-        }
-    }
-    found.into_values().collect()
-}
-
-type Ids<'c> = ((&'c ServiceName, &'c RouteName), (&'c ServiceName, &'c RouteName));
+/// All claims of a group by their hash, cheap to copy and to change a little.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Claims(rpds::HashTrieMapSync<u64, Vec<Claimant>>);
 
 /// More pairs than anybody reads; a pathological group must not hold up its own repair.
-const MAX_FOUND: usize = 1000;
+const MAX_FOUND: usize = 100;
 
-fn compare(a: &Claimant<'_>, b: &Claimant<'_>, a_fresh: bool, b_fresh: bool) -> Option<Conflict> {
-    if a.claim.host != b.claim.host {
+impl Claims {
+    /// Takes the claims of a service out.
+    pub(crate) fn withdraw(&mut self, service: &ServiceConfig) {
+        for claim in &service.claims {
+            let Some(place) = self.0.get(&claim.hash) else { continue };
+            let left: Vec<Claimant> =
+                place.iter().filter(|other| other.service.name != service.name).cloned().collect();
+            if left.is_empty() {
+                self.0.remove_mut(&claim.hash);
+            } else {
+                self.0.insert_mut(claim.hash, left);
+            }
+        }
+    }
+
+    /// Compares the claims of a service with all others and with each other, and enters them.
+    ///
+    /// False says that it ties with what is there: it is reported and not entered.
+    pub(crate) fn enter(
+        &mut self,
+        service: &Arc<ServiceConfig>,
+        findings: &mut Vec<Diagnostic>,
+    ) -> bool {
+        let mut found: BTreeMap<_, Diagnostic> = BTreeMap::new();
+        let mut own: HashMap<u64, Vec<Claimant>> = HashMap::new();
+        for index in 0..service.claims.len() {
+            let claimant = Claimant { service: Arc::clone(service), index };
+            let hash = claimant.claim().hash;
+            let earlier = own.entry(hash).or_default();
+            for other in self.0.get(&hash).into_iter().flatten().chain(&*earlier) {
+                if found.len() < MAX_FOUND
+                    && other.id() != claimant.id()
+                    && let Some(diagnostic) = compare(&claimant, other)
+                {
+                    let (name, route) = other.id();
+                    let pair = (claimant.claim().route.clone(), name.clone(), route.clone());
+                    found.entry((pair, diagnostic.code)).or_insert(diagnostic);
+                }
+            }
+            earlier.push(claimant);
+        }
+        let ties = found.values().any(Diagnostic::is_error);
+        findings.extend(found.into_values());
+        if !ties {
+            for (hash, mine) in own {
+                let mut place = self.0.get(&hash).cloned().unwrap_or_default();
+                place.extend(mine);
+                self.0.insert_mut(hash, place);
+            }
+        }
+        !ties
+    }
+}
+
+/// What a claim that comes anew and one that is there come to.
+fn compare(new: &Claimant, there: &Claimant) -> Option<Diagnostic> {
+    if new.claim().host != there.claim().host {
         return None;
     }
-    let (first, second) = (a.route()?, b.route()?);
-    let same_pattern = a.claim.pattern == b.claim.pattern;
-    let regexes = a.claim.pattern.regex().is_some() && b.claim.pattern.regex().is_some();
-    if !(same_pattern || regexes) || !can_match_the_same_request(first, second) {
+    let (first, second) = (new.route()?, there.route()?);
+    let (pattern, other) = (&new.claim().pattern, &there.claim().pattern);
+    let regexes = pattern.regex().is_some() && other.regex().is_some();
+    if !(pattern == other || regexes) || !can_match_the_same_request(first, second) {
         return None;
     }
     let rank = |route: &Route| (route.priority, route.methods.is_empty(), route.matches.count());
-    let tie = same_pattern && rank(first) == rank(second);
-    // The one that came later is at fault; of two that came together, the later by name.
-    let (culprit, other) = if a_fresh && !b_fresh { (a, b) } else { (b, a) };
-    let host = a.claim.host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string);
-    let place = format!("{} on {host}", culprit.claim.pattern);
-    let (code, message, hint) = if tie {
-        (
-            Code::RouteConflict,
-            format!(
-                "routes {} and {} both match {place}, with the same rank",
-                culprit.title(),
-                other.title()
-            ),
-            "give them different hosts, paths, methods, predicates or priorities",
-        )
-    } else {
-        (
-            Code::RouteOverlap,
-            format!(
-                "routes {} and {} overlap at {place}; their order decides",
-                culprit.title(),
-                other.title()
-            ),
-            "nothing to do when that is meant",
-        )
-    };
-    let file = route_path(&culprit.service.name, &culprit.claim.route);
-    let diagnostic = Diagnostic::error(file, "/paths", code, message).with_hint(hint);
+    let tie = pattern == other && rank(first) == rank(second);
+    let host = new.claim().host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string);
+    let routes = format!("routes {} and {}", new.title(), there.title());
+    let file = route_path(&new.service.name, &new.claim().route);
     Some(if tie {
-        Conflict { diagnostic, at_fault: Some(culprit.service.name.clone()) }
+        let message = format!("{routes} both match {pattern} on {host}, with the same rank");
+        Diagnostic::error(file, "/paths", Code::RouteConflict, message)
+            .with_hint("give them different hosts, paths, methods, predicates or priorities")
     } else {
-        Conflict { diagnostic: diagnostic.warning(), at_fault: None }
+        let message = format!("{routes} overlap at {pattern} on {host}; their order decides");
+        Diagnostic::error(file, "/paths", Code::RouteOverlap, message)
+            .with_hint("nothing to do when that is meant")
+            .warning()
     })
 }
 
