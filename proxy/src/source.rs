@@ -145,7 +145,7 @@ impl Source {
         for name in &loaded.faulty {
             let last = self.config.as_ref().and_then(|config| config.services.get(name));
             if let Some(last) = last {
-                config.services.insert(name.clone(), Arc::clone(last));
+                config.keep_last_good(Arc::clone(last));
             }
         }
         self.publish(&config, loaded.diagnostics);
