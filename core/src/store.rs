@@ -94,6 +94,7 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Repository, OpenError> {
     durable::enable_fsync()?;
     let repository = open_repository(path)?;
     stale::release(path).map_err(StoreError::from)?;
+    loose::prepare(path).map_err(StoreError::from)?;
     Ok(repository)
 }
 

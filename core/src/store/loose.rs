@@ -1,50 +1,69 @@
 //! Writing loose objects so that many cost one flush.
 //!
 //! libgit2 flushes every object on its own, at some milliseconds each. Here they are written into a
-//! folder beside their places, flushed together, moved to their places, and the moves are flushed
-//! together: an object is never found in its place before its bytes are on the disk. The folder's
-//! name is one that `git prune` knows and clears away after a crash.
+//! folder of their own, flushed together, moved to their places, and the moves are flushed together:
+//! an object is never found in its place before its bytes are on the disk. The folder stays: making
+//! and removing one for each write costs ext4 more than all the rest.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use git2::{ObjectType, Oid};
 
-/// Writes objects into the object folder of a repository; when this returns, they are on the disk.
+/// Where objects wait in a repository until they are flushed.
+fn incoming(repository: &Path) -> PathBuf {
+    repository.join("refgate/incoming")
+}
+
+/// Makes a repository ready for [`write`], and clears away what a crash left behind.
+pub(super) fn prepare(repository: &Path) -> io::Result<()> {
+    let folder = incoming(repository);
+    fs::create_dir_all(&folder)?;
+    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        // A file of this hour may be on its way in another process.
+        if entry.metadata()?.modified()? < long_ago {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes objects into a repository; when this returns, they are on the disk.
 pub(super) fn write<'b>(
-    folder: &Path,
+    repository: &Path,
     objects: impl Iterator<Item = (Oid, ObjectType, &'b [u8])>,
 ) -> io::Result<()> {
-    let mut objects = objects.peekable();
-    if objects.peek().is_none() {
-        return Ok(());
-    }
-    let staging = tempfile::Builder::new()
-        .prefix("tmp_objdir-refgate-")
-        .permissions(Permissions::from_mode(0o755))
-        .tempdir_in(folder)?;
-    let mut names = Vec::new();
+    static BATCH: AtomicU64 = AtomicU64::new(0);
+    let batch = format!("{}-{}", std::process::id(), BATCH.fetch_add(1, Ordering::Relaxed));
+    let folder = incoming(repository);
+    let mut moves = Vec::new();
     for (id, kind, bytes) in objects {
         let name = id.to_string();
-        write_one(&staging.path().join(&name), kind, bytes)?;
-        names.push(name);
-    }
-    let root = File::open(folder)?;
-    flush(&root)?;
-    for name in &names {
         let (fan, rest) = name.split_at(2);
-        let place = folder.join(fan);
+        let waiting = folder.join(format!("{batch}-{name}"));
+        write_one(&waiting, kind, bytes)?;
+        moves.push((waiting, repository.join("objects").join(fan), rest.to_owned()));
+    }
+    if moves.is_empty() {
+        return Ok(());
+    }
+    let root = File::open(&folder)?;
+    flush(&root)?;
+    for (waiting, place, name) in moves {
         match fs::create_dir(&place) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        fs::rename(staging.path().join(name), place.join(rest))?;
+        fs::rename(waiting, place.join(name))?;
     }
-    staging.close()?;
     flush(&root)
 }
 

@@ -68,7 +68,7 @@ pub(crate) type Tree = Vec<Entry>;
 /// The objects of a repository with those of a plan laid over them.
 pub(crate) struct Objects<'r> {
     odb: Odb<'r>,
-    /// Where the repository keeps its objects.
+    /// The repository.
     folder: PathBuf,
     pending: RefCell<Pending>,
     /// Wide trees that were read, which libgit2 does not keep and a change looks at many times.
@@ -84,7 +84,7 @@ struct Pending {
 impl<'r> Objects<'r> {
     /// The objects of `repository`, with nothing laid over them.
     pub(crate) fn new(repository: &'r Repository) -> Result<Self, StoreError> {
-        let folder = repository.path().join("objects");
+        let folder = repository.path().to_owned();
         Ok(Self {
             odb: repository.odb()?,
             folder,
