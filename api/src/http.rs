@@ -2,7 +2,7 @@
 //!
 //! A handler parses, makes one call of the core and answers. What every request goes through on
 //! the way in and out (request id, token, panics, metrics) is in [`edge`]; paths and queries are
-//! read by [`path`] and [`params`], writes run through [`write`].
+//! read by [`path`] and [`params`], writes run through [`mod@write`].
 
 mod bundle;
 mod conditional;

@@ -1,6 +1,6 @@
 //! The normal form of a request path: what is matched, and what is forwarded.
 //!
-//! Rules: RFC 3986 §6.2.2 (percent-encoding), §5.2.4 (dot segments), and DESIGN's on slashes.
+//! Rules: RFC 3986 §6.2.2 (percent-encoding), §5.2.4 (dot segments), and docs/configuration.md on slashes.
 
 use std::borrow::Cow;
 

@@ -33,7 +33,7 @@ enum Form {
     },
 }
 
-/// A step of a plain pattern. The order of the variants is the rank of DESIGN's routing rule 2:
+/// A step of a plain pattern. The order of the variants is the rank of routing rule 2:
 /// literal text or the end, then a parameter, then the wildcard.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Token {
@@ -261,7 +261,7 @@ impl fmt::Display for PathPattern {
 }
 
 impl Ord for PathPattern {
-    /// Rank by DESIGN's routing rules 2 and 6: plain patterns before regular expressions; among
+    /// Rank by routing rules 2 and 6: plain patterns before regular expressions; among
     /// plain ones the first token that differs decides; among expressions the longer source, then
     /// their text and prefix, so that the order is total.
     fn cmp(&self, other: &Self) -> Ordering {

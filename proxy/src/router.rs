@@ -1,8 +1,8 @@
 //! Which route takes a request: a plain scan over candidates that stand in order of rank.
 //!
-//! The rules are DESIGN §2's; the order among candidates is [`rank`], compared once when a snapshot
-//! is compiled. A candidate is one route under one host and one path pattern; a request takes the
-//! first that matches it whole.
+//! The rules are in docs/configuration.md; the order among candidates is [`rank`], compared once
+//! when a snapshot is compiled. A candidate is one route under one host and one path pattern; a
+//! request takes the first that matches it whole.
 //!
 //! Next: [`rank`] for the order, [`predicate`] for what else a route asks of a request.
 

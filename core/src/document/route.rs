@@ -53,7 +53,7 @@ document! {
 }
 
 impl Match {
-    /// How many predicates the route has; `remote_addrs` counts as one (DESIGN, routing rule 5).
+    /// How many predicates the route has; `remote_addrs` counts as one (routing rule 5).
     #[must_use]
     pub fn count(&self) -> usize {
         let addresses = usize::from(!self.remote_addrs.is_empty());

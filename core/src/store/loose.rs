@@ -21,7 +21,7 @@ fn incoming(repository: &Path) -> PathBuf {
     repository.join("refgate/incoming")
 }
 
-/// Makes a repository ready for [`write`], and clears away what a crash left behind.
+/// Makes a repository ready for [`write()`], and clears away what a crash left behind.
 pub(super) fn prepare(repository: &Path) -> io::Result<()> {
     let folder = incoming(repository);
     fs::create_dir_all(&folder)?;

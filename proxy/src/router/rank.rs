@@ -32,7 +32,7 @@ fn compare_patterns(a: &PathPattern, b: &PathPattern) -> Ordering {
     }
 }
 
-/// Which of two candidates is asked first, by the numbered rules of DESIGN §2.
+/// Which of two candidates is asked first, by the rules of docs/configuration.md.
 pub(crate) fn compare(a: &Candidate, b: &Candidate) -> Ordering {
     let (of_a, of_b) = (&a.route.conditions, &b.route.conditions);
     let by = |a: usize, b: usize| b.cmp(&a);

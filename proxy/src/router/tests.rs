@@ -1,4 +1,4 @@
-//! The routing rules of DESIGN §2, one table each, from documents to decisions.
+//! The routing rules of docs/configuration.md, one table each, from documents to decisions.
 
 use std::collections::BTreeMap;
 
