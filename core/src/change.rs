@@ -7,6 +7,7 @@
 mod commit;
 pub(crate) mod draft;
 mod group;
+mod object;
 pub(crate) mod plan;
 mod promotion;
 mod rollback;
@@ -24,9 +25,11 @@ use crate::diagnostic::Diagnostic;
 use crate::event::Actor;
 use crate::merge::OnConflict;
 use crate::name::{CommitId, GroupName, Revision, RouteName, ServiceName};
+use crate::object::ObjectName;
 use crate::version::Version;
 
 pub(crate) use group::etag as group_etag;
+pub(crate) use object::no_object;
 pub use plan::{Gate, PlanView};
 pub(crate) use plan::{Plan, plan};
 pub(crate) use route::no_route;
@@ -155,6 +158,34 @@ pub enum Operation {
         /// RFC 7396.
         patch: Value,
     },
+    /// Makes or replaces a group-owned object.
+    PutObject {
+        /// Which.
+        object: ObjectName,
+        /// Its file.
+        document: Value,
+    },
+    /// Applies a merge patch to a group-owned object.
+    PatchObject {
+        /// Which.
+        object: ObjectName,
+        /// RFC 7396.
+        patch: Value,
+    },
+    /// Takes a group-owned object away.
+    DeleteObject {
+        /// Which.
+        object: ObjectName,
+    },
+    /// Brings a group-owned object here as another group has it.
+    CopyObject {
+        /// Which.
+        object: ObjectName,
+        /// The group that it is copied from.
+        from: GroupName,
+        /// Whether it may take the place of another one of that name.
+        replace: bool,
+    },
     /// Gives the current content of a service a number.
     TagVersion {
         /// Which service.
@@ -201,6 +232,9 @@ impl Operation {
                 | Self::DeleteRoute { .. }
                 | Self::PutRuntime { .. }
                 | Self::PatchRuntime { .. }
+                | Self::PutObject { .. }
+                | Self::PatchObject { .. }
+                | Self::DeleteObject { .. }
                 | Self::Commit { .. }
         )
     }

@@ -2,9 +2,11 @@
 //!
 //! Loading does work in proportion to what changed since a configuration loaded before:
 //! a service whose content and runtime are the same objects keeps its [`Arc`]. What is found wrong
-//! is told in full; a service at fault is left out, so that the rest can be used without it.
+//! is told in full; a service or object at fault is left out, so that the rest can be used without
+//! it.
 
 mod load;
+mod object;
 mod read;
 mod survey;
 
@@ -19,6 +21,7 @@ use crate::name::{CommitId, ContentId, GroupName, RouteName, ServiceName};
 use crate::validate::{Claim, Claims};
 
 pub(crate) use load::load;
+pub use object::GroupObjects;
 
 /// A group whose every document is sound.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct GroupConfig {
     pub group: Arc<Group>,
     /// The sound services. Copies share what is the same in them.
     pub services: Services,
+    /// The sound consumers, certificates and global rules.
+    pub objects: GroupObjects,
     basis: Basis,
     claims: Claims,
 }

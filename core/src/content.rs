@@ -9,6 +9,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Group, Route, Runtime, Service, Shape};
 use crate::json;
 use crate::name::{RouteName, ServiceName};
+use crate::object::{ObjectKind, ObjectName};
 use crate::store::StoreError;
 use crate::store::objects::{EntryKind, Objects};
 
@@ -19,6 +20,7 @@ pub(crate) enum Place {
     Service(ServiceName),
     Route(ServiceName, RouteName),
     Runtime(ServiceName),
+    Object(ObjectName),
     /// A file that gateways do not read.
     Ignored,
 }
@@ -41,6 +43,9 @@ impl Place {
                 Self::Route(service.parse().ok()?, stem(route)?.parse().ok()?)
             }
             ["runtime", service] => Self::Runtime(stem(service)?.parse().ok()?),
+            [folder, name] => {
+                Self::Object(ObjectKind::of_folder(folder)?.named(&stem(name)?).ok()?)
+            }
             _ => return None,
         })
     }
@@ -52,6 +57,7 @@ impl Place {
             Self::Service(_) => Service::canonical(json),
             Self::Route(..) => Route::canonical(json),
             Self::Runtime(_) => Runtime::canonical(json),
+            Self::Object(name) => name.kind().canonical(json),
             Self::Ignored => json.clone(),
         }
     }
@@ -63,6 +69,7 @@ impl Place {
             Self::Service(_) => Service::expand(json),
             Self::Route(..) => Route::expand(json),
             Self::Runtime(_) => Runtime::expand(json),
+            Self::Object(name) => name.kind().expand(json),
             Self::Ignored => json.clone(),
         }
     }
@@ -78,7 +85,7 @@ impl Place {
             Self::Service(service) | Self::Route(service, _) | Self::Runtime(service) => {
                 Some(service)
             }
-            Self::Group | Self::Ignored => None,
+            Self::Group | Self::Object(_) | Self::Ignored => None,
         }
     }
 }
@@ -88,7 +95,9 @@ pub(crate) fn unexpected_path(path: &str) -> Diagnostic {
     let shown: String = path.chars().take(200).collect();
     Diagnostic::error(shown, "", Code::UnexpectedFile, "nothing has its place here").with_hint(
         "the tree holds group.json, services/<service>/service.json, \
-         services/<service>/routes/<route>.json and runtime/<service>.json, with lower-case names",
+         services/<service>/routes/<route>.json, runtime/<service>.json, \
+         consumers/<consumer>.json, certificates/<name>.json and global-rules/<name>.json, with \
+         lower-case names",
     )
 }
 

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::name::GroupName;
+
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,8 +83,16 @@ codes! {
     RouteConflict = "route_conflict",
     /// Two routes that overlap where the order decides between them.
     RouteOverlap = "route_overlap",
+    /// A route that never takes a request, as another one takes them all before it.
+    RouteUnreachable = "route_unreachable",
     /// A secret written into the document in the place of a reference.
     InlineSecret = "inline_secret",
+    /// Not PEM: a text that is neither whole blocks of the expected kind nor a reference.
+    BadPem = "bad_pem",
+    /// Two certificates of a group for the same SNI.
+    SniConflict = "sni_conflict",
+    /// Two credentials of a group by which requests could not be told apart.
+    CredentialConflict = "credential_conflict",
     /// A file, list or text over its limit.
     TooLarge = "too_large",
     /// A file or entry that has no place in the tree of a group.
@@ -146,6 +156,18 @@ impl Diagnostic {
     #[must_use]
     pub fn warning(mut self) -> Self {
         self.severity = Severity::Warning;
+        self
+    }
+
+    /// The same finding with the group by its name, where the message is about the group itself: a
+    /// change of several groups is then told which of them lacks something.
+    #[must_use]
+    pub(crate) fn of_group(mut self, group: &GroupName) -> Self {
+        if self.code == Code::UnresolvedVariable
+            && let Some(rest) = self.message.strip_prefix("the group ")
+        {
+            self.message = format!("group {group} {rest}");
+        }
         self
     }
 

@@ -5,18 +5,26 @@
 //! with every default filled in ([`Shape::expand`]) and the canonical form without defaults
 //! ([`Shape::canonical`]). References between documents are checked by [`crate::validate`].
 //!
-//! Next: [`group`], [`service`], [`route`], [`runtime`]; the types of single values in [`value`].
+//! Next: [`group`], [`service`], [`route`], [`runtime`], [`consumer`], [`certificate`],
+//! [`global_rule`]; the types of single values in [`value`].
 
+pub mod certificate;
+pub mod consumer;
+pub mod global_rule;
 pub mod group;
 pub mod reader;
 pub mod reference;
 pub mod route;
 pub mod runtime;
+pub mod secret;
 pub mod service;
 pub mod value;
 
 use serde_json::{Map, Value};
 
+pub use certificate::Certificate;
+pub use consumer::{Consumer, Credential};
+pub use global_rule::GlobalRule;
 pub use group::{DirectEdits, EncodedSlashes, Group, GroupType, HttpSettings, Promotion};
 pub use reader::Reader;
 pub use route::{Match, Predicate, Route, RouteTimeout, Test};

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// Largest file of a configuration tree, in bytes.
-pub const MAX_FILE_BYTES: usize = 1 << 20;
+pub const MAX_FILE_BYTES: usize = crate::limits::FILE_BYTES;
 
 /// What a JSON text holds, and the keys that stand in it twice.
 #[derive(Debug, Clone, PartialEq)]

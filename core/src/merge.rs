@@ -85,7 +85,7 @@ impl Merger<'_> {
             (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(theirs)))
                 if is_set(pointer) =>
             {
-                Some(Value::Array(set(base, ours, theirs)))
+                set(base, ours, theirs).or_else(|| self.clash(sides, pointer))
             }
             (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(theirs)))
                 if is_named_list(pointer) =>
@@ -171,7 +171,10 @@ fn is_named_list(pointer: &str) -> bool {
 }
 
 /// The base's order, then what is new in the order of its text, so that the sides are alike.
-fn set(base: &[Value], ours: &[Value], theirs: &[Value]) -> Vec<Value> {
+///
+/// The empty list is no set of nothing: it takes any method or address. Sides of which one is open,
+/// or which would be open only together, have no sum.
+fn set(base: &[Value], ours: &[Value], theirs: &[Value]) -> Option<Value> {
     let stays = |value: &&Value| ours.contains(value) && theirs.contains(value);
     let added: BTreeMap<String, &Value> = ours
         .iter()
@@ -179,7 +182,10 @@ fn set(base: &[Value], ours: &[Value], theirs: &[Value]) -> Vec<Value> {
         .filter(|value| !base.contains(value))
         .map(|value| (value.to_string(), value))
         .collect();
-    base.iter().filter(stays).chain(added.into_values()).cloned().collect()
+    let merged: Vec<Value> =
+        base.iter().filter(stays).chain(added.into_values()).cloned().collect();
+    let open = [base, ours, theirs, &merged].into_iter().any(<[Value]>::is_empty);
+    (!open).then_some(Value::Array(merged))
 }
 
 fn name_of(entry: &Value) -> Option<&str> {
@@ -232,6 +238,19 @@ mod tests {
         assert_eq!((clash.pointer.as_str(), &clash.ours), ("/priority", &Some(json!(1))));
         let (merged, _) = merge(&base, &ours, &theirs, OnConflict::Ours);
         assert_eq!(merged, route(json!({"priority": 1, "timeout": {"read": 10}})));
+
+        // Each side takes a method away: together that would be none, which means all.
+        let of = |methods: Value| route(json!({"methods": methods}));
+        let table = [
+            (json!(["GET", "PUT"]), json!(["GET"]), json!(["PUT"])),
+            (json!(["GET"]), json!([]), json!(["GET", "PUT"])),
+            (json!([]), json!(["GET"]), json!(["PUT"])),
+        ];
+        for (base, ours, theirs) in table {
+            let (merged, clashes) =
+                merge(&of(base), &of(ours), &of(theirs.clone()), OnConflict::Theirs);
+            assert_eq!((merged, clashes.len()), (of(theirs), 1));
+        }
 
         let gone = Content::new();
         assert_eq!(merge(&base, &gone, &base, OnConflict::Abort), (gone.clone(), vec![]));

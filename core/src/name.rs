@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::limits;
+
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a valid {kind} name: {rule}")]
@@ -25,14 +27,28 @@ const LABEL_RULE: &str =
 fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    bytes.len() <= 63
+    bytes.len() <= limits::NAME_BYTES
         && bytes.first().is_some_and(alphanumeric)
         && bytes.last().is_some_and(alphanumeric)
         && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
 }
 
+/// `^[A-Za-z0-9_-]{1,256}$`: consumers carry the names that other systems gave them.
+fn is_consumer(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=limits::CONSUMER_NAME_BYTES).contains(&text.len()) && text.bytes().all(plain)
+}
+
+const CONSUMER_RULE: &str = "1 to 256 of A-Z, a-z, 0-9, '_' and '-'";
+
 macro_rules! label_name {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        name_type!($(#[$doc])* $name, $kind, is_label, LABEL_RULE);
+    };
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:ident, $rule:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
         #[serde(transparent)]
@@ -50,10 +66,10 @@ macro_rules! label_name {
             type Err = NameError;
 
             fn from_str(text: &str) -> Result<Self, NameError> {
-                if is_label(text) {
+                if $check(text) {
                     Ok(Self(text.to_owned()))
                 } else {
-                    Err(NameError { kind: $kind, text: text.to_owned(), rule: LABEL_RULE })
+                    Err(NameError { kind: $kind, text: text.to_owned(), rule: $rule })
                 }
             }
         }
@@ -100,6 +116,22 @@ label_name!(
 label_name!(
     /// An upstream within the runtime of a service.
     UpstreamName, "upstream"
+);
+name_type!(
+    /// A consumer: somebody who calls the services of a group.
+    ConsumerName, "consumer", is_consumer, CONSUMER_RULE
+);
+label_name!(
+    /// A credential of a consumer.
+    CredentialName, "credential"
+);
+label_name!(
+    /// A certificate of a group.
+    CertificateName, "certificate"
+);
+label_name!(
+    /// A global rule of a group.
+    RuleName, "global rule"
 );
 
 impl GroupName {
@@ -205,6 +237,28 @@ mod tests {
         ];
         for (text, valid) in table {
             assert_eq!(text.parse::<GroupName>().is_ok(), *valid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_consumers() {
+        let longest = "a".repeat(256);
+        let too_long = "a".repeat(257);
+        let table: &[(&str, bool)] = &[
+            ("a", true),
+            ("Mobile_App-2", true),
+            ("-", true),
+            (&longest, true),
+            (&too_long, false),
+            ("", false),
+            ("a.b", false),
+            ("a/b", false),
+            ("..", false),
+            ("a b", false),
+            ("\u{e9}", false),
+        ];
+        for (text, valid) in table {
+            assert_eq!(text.parse::<ConsumerName>().is_ok(), *valid, "{text:?}");
         }
     }
 

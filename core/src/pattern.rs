@@ -122,7 +122,7 @@ fn parse(text: &str) -> Result<PathPattern, String> {
 }
 
 /// Longest pattern, in bytes.
-const MAX_PATTERN_BYTES: usize = 4096;
+const MAX_PATTERN_BYTES: usize = crate::limits::PATTERN_BYTES;
 
 fn check_literal(literal: &str) -> Result<(), String> {
     if let Some(other) = literal.chars().find(|c| !c.is_ascii_graphic()) {

@@ -5,8 +5,11 @@
 //! compare-and-swap, so that a foreign writer is never overwritten. All calls block.
 
 mod cache;
+pub mod check;
 mod create;
+mod maintenance;
 mod reads;
+mod reindex;
 mod writer;
 
 use std::cell::RefCell;
@@ -20,9 +23,11 @@ use crate::change::{Change, PlanView, Written};
 use crate::error::Error;
 use crate::index::Index;
 use crate::name::GroupName;
-use crate::store::{self, OpenError, StoreError};
+use crate::store::{self, GitError, OpenError, StoreError};
 
 pub(crate) use cache::Head;
+pub use maintenance::MaintenanceStats;
+pub use reindex::Reindexed;
 
 /// What tells the time of commits.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -41,7 +46,8 @@ pub(crate) struct Shared {
     index: Index,
     cache: cache::Cache,
     /// Handles at rest; opening one costs more than a small read.
-    handles: Mutex<Vec<git2::Repository>>,
+    handles: Mutex<Vec<(u64, git2::Repository)>>,
+    maintenance: maintenance::Maintenance,
 }
 
 impl Repository {
@@ -59,6 +65,7 @@ impl Repository {
             index,
             cache: cache::Cache::default(),
             handles: Mutex::new(Vec::new()),
+            maintenance: maintenance::Maintenance::start(path)?,
         });
         let writer = Arc::new(writer::Writer::start(Arc::clone(&shared), handle)?);
         Ok(Self { shared, writer })
@@ -91,6 +98,22 @@ impl Repository {
         })
     }
 
+    /// Runs maintenance now: makes few files of many, deletes nothing that is not stored elsewhere.
+    ///
+    /// It runs by itself when it is time; this is for who cannot wait.
+    ///
+    /// # Errors
+    /// When git cannot be started, or a task of it failed; nothing is lost by that.
+    pub fn maintain(&self) -> Result<(), GitError> {
+        self.shared.maintenance.run()
+    }
+
+    /// What maintenance did so far.
+    #[must_use]
+    pub fn maintenance(&self) -> MaintenanceStats {
+        self.shared.maintenance.stats()
+    }
+
     /// Makes the disposable index anew.
     ///
     /// # Errors
@@ -117,16 +140,25 @@ impl Shared {
         })
     }
 
+    /// A new handle, with the number of the maintenance that it has seen.
+    fn open_handle(&self) -> Result<(u64, git2::Repository), Error> {
+        let generation = self.maintenance.generation();
+        let handle = git2::Repository::open_bare(&self.path).map_err(StoreError::from)?;
+        Ok((generation, handle))
+    }
+
     fn with_handle<R>(
         &self,
         work: impl FnOnce(&git2::Repository) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        // Let go before opening another.
         let rested = self.handles.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let handle = match rested {
-            Some(handle) => handle,
-            None => git2::Repository::open_bare(&self.path).map_err(StoreError::from)?,
+            // One from before the last maintenance keeps packs open that are gone.
+            Some(rested) if rested.0 == self.maintenance.generation() => rested,
+            _ => self.open_handle()?,
         };
-        let result = work(&handle);
+        let result = work(&handle.1);
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
         result
     }

@@ -4,16 +4,18 @@
 
 pub(crate) mod commit;
 mod durable;
+pub(crate) mod git;
 mod loose;
 pub(crate) mod objects;
 mod reader;
 pub(crate) mod refs;
-mod stale;
+pub(crate) mod stale;
 
 use std::path::{Path, PathBuf};
 
 use git2::{Repository, RepositoryInitOptions};
 
+pub use git::GitError;
 pub use reader::GroupReader;
 
 /// Why the repository could not be read or written.
@@ -28,6 +30,30 @@ pub enum StoreError {
     /// The file system says so.
     #[error("the configuration repository cannot be used: {0}")]
     Io(#[from] std::io::Error),
+    /// A lock is in the way that did not go while this waited.
+    #[error(
+        "{} is locked: {} is held by another process, or was left by one that was killed; when no git process works on the repository any more, remove that file (a restart does it too)",
+        what, lock.display()
+    )]
+    Locked {
+        /// The ref.
+        what: String,
+        /// The lock.
+        lock: PathBuf,
+    },
+    /// A file could not be written.
+    #[error("{doing} {}: {source}", path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What was said to the first of several who asked at once.
+    #[error("{0}")]
+    Same(String),
     /// The disposable index says so.
     #[error("the index beside the configuration repository cannot be used: {0}")]
     Index(#[from] rusqlite::Error),
@@ -114,24 +140,31 @@ pub(crate) fn create_repository(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Settings of the repository that keep git processes from destroying or losing anything.
+pub(crate) const PROTECTION: &[(&str, &str)] = &[
+    // Maintenance is Refgate's own: git's pruning beside libgit2 writers destroys objects.
+    ("extensions.preciousobjects", "true"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    // Git processes flush like libgit2 does here.
+    ("core.fsync", "all"),
+    // Refs never move backwards, and pushed objects are checked.
+    ("receive.denynonfastforwards", "true"),
+    ("receive.denydeletes", "true"),
+    ("receive.fsckobjects", "true"),
+];
+
 fn configure(path: &Path) -> Result<(), git2::Error> {
     let mut options = RepositoryInitOptions::new();
     options.bare(true).no_reinit(true).external_template(false).initial_head("test");
     let mut config = Repository::init_opts(path, &options)?.config()?;
     config.set_i64("refgate.formatversion", FORMAT)?;
-    // Maintenance is Refgate's own: git's pruning beside libgit2 writers destroys objects.
     config.set_i32("core.repositoryformatversion", 1)?;
-    config.set_bool("extensions.preciousobjects", true)?;
-    config.set_i32("gc.auto", 0)?;
-    config.set_bool("maintenance.auto", false)?;
-    // Git processes flush like libgit2 does here.
-    config.set_str("core.fsync", "all")?;
+    for (key, value) in PROTECTION {
+        config.set_str(key, value)?;
+    }
     // Branches only ever grow: a log of their moves would say what they say.
     config.set_bool("core.logallrefupdates", false)?;
-    // Refs never move backwards, and pushed objects are checked.
-    config.set_bool("receive.denynonfastforwards", true)?;
-    config.set_bool("receive.denydeletes", true)?;
-    config.set_bool("receive.fsckobjects", true)?;
     config.set_bool("receive.autogc", false)?;
     config.set_str("transfer.hiderefs", "refs/refgate")?;
     Ok(())

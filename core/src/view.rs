@@ -229,6 +229,8 @@ impl std::fmt::Display for Side {
 pub struct HistoryFilter {
     /// Only those that touched this service.
     pub service: Option<ServiceName>,
+    /// Only those that wrote this file of the group's tree or took it away.
+    pub path: Option<String>,
     /// Only those of this actor.
     pub actor: Option<String>,
     /// Only those of this kind.

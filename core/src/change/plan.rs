@@ -169,6 +169,18 @@ fn draft(desk: &Desk<'_>, base: Option<Head>, change: &Change) -> Result<Draft, 
         Operation::PatchRuntime { service, patch } => {
             super::runtime::patch(desk, group, head, service, patch, condition)
         }
+        Operation::PutObject { object, document } => {
+            super::object::put(desk, group, head, object, document, condition)
+        }
+        Operation::PatchObject { object, patch } => {
+            super::object::patch(desk, group, head, object, patch, condition)
+        }
+        Operation::DeleteObject { object } => {
+            super::object::delete(desk, group, head, object, condition)
+        }
+        Operation::CopyObject { object, from, replace } => {
+            super::object::copy(desk, group, head, object, from, *replace, condition)
+        }
         Operation::TagVersion { service, version, message } => {
             super::version::tag(desk, group, head, service, version, message.as_deref())
         }
@@ -236,7 +248,8 @@ fn validate(
     let is_new = |finding: &&Diagnostic| finding.is_error() && !known.contains(finding);
     let mut errors: Vec<Diagnostic> =
         warnings.extract_if(.., |finding| finding.is_error()).collect();
-    errors.extend(loaded.diagnostics.iter().filter(is_new).cloned());
+    let new = loaded.diagnostics.iter().filter(is_new).cloned();
+    errors.extend(new.map(|finding| finding.of_group(group)));
     if !errors.is_empty() {
         errors.sort();
         return Err(Error::Invalid(errors));

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use git2::Oid;
 
+use super::object::{self, ObjectFolders};
 use super::read::{read_document, read_group, read_service};
 use super::survey::{self, SchemaName};
 use super::{Basis, Folders, GroupConfig, Loaded, runtime_path};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Group, Reader, Runtime};
 use crate::name::{CommitId, GroupName, ServiceName};
+use crate::object::ObjectKind;
 use crate::store::StoreError;
 use crate::store::objects::{Difference, Entry, EntryKind, Objects};
 
@@ -22,7 +24,12 @@ pub(crate) fn load(
     tree: Oid,
     previous: Option<&GroupConfig>,
 ) -> Result<Loaded, StoreError> {
-    let mut loader = Loader { objects, findings: Vec::new(), group_file: None };
+    let mut loader = Loader {
+        objects,
+        findings: Vec::new(),
+        group_file: None,
+        object_folders: ObjectFolders::default(),
+    };
     let folders = loader.survey(tree)?;
     loader.finish(name, commit, folders, previous)
 }
@@ -31,6 +38,7 @@ struct Loader<'o, 'r> {
     objects: &'o Objects<'r>,
     findings: Vec<Diagnostic>,
     group_file: Option<Oid>,
+    object_folders: ObjectFolders,
 }
 
 /// The two places of a service in a group's tree.
@@ -54,6 +62,9 @@ impl Loader<'_, '_> {
                     for file in self.objects.tree(entry.id)? {
                         survey::document_name::<SchemaName>("schema", &file, &mut self.findings);
                     }
+                }
+                (name, EntryKind::Folder) if let Some(kind) = ObjectKind::of_folder(name) => {
+                    self.object_folders.set(kind, entry.id);
                 }
                 _ => survey::unexpected(&entry.name, &entry, &mut self.findings),
             }
@@ -190,6 +201,14 @@ impl Loader<'_, '_> {
                 faulty.insert(service);
             }
         }
+        let objects_before = previous.map(|before| (&before.objects, &*before.group));
+        let objects = object::load(
+            self.objects,
+            self.object_folders,
+            &group,
+            objects_before,
+            &mut self.findings,
+        )?;
         self.findings.sort();
         self.findings.dedup();
         let basis = Basis {
@@ -197,7 +216,8 @@ impl Loader<'_, '_> {
             folders: all_placed.then_some(folders),
             faulty: faulty.clone(),
         };
-        let config = GroupConfig { name: name.clone(), commit, group, services, basis, claims };
+        let name = name.clone();
+        let config = GroupConfig { name, commit, group, services, objects, basis, claims };
         Ok(Loaded { config, diagnostics: self.findings, faulty, group_faulty })
     }
 

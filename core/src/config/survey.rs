@@ -41,7 +41,8 @@ pub(super) fn unexpected(path: &str, entry: &Entry, findings: &mut Vec<Diagnosti
         EntryKind::File | EntryKind::Folder => "nothing has its place here",
     };
     let hint = "the tree holds group.json, services/<service>/service.json, \
-                services/<service>/routes/<route>.json and runtime/<service>.json";
+                services/<service>/routes/<route>.json, runtime/<service>.json, \
+                consumers/<consumer>.json, certificates/<name>.json and global-rules/<name>.json";
     findings.push(Diagnostic::error(path, "", Code::UnexpectedFile, message).with_hint(hint));
 }
 

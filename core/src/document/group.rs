@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::value::keyword;
 use super::{Reader, Shape, document, or};
 use crate::diagnostic::Code;
+use crate::limits;
 use crate::name::GroupName;
 
 /// Free text by free key.
@@ -91,7 +92,7 @@ impl std::str::FromStr for VariableName {
         let bytes = text.as_bytes();
         let begins = bytes.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
         let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-        if begins && bytes.len() <= 64 && bytes.iter().all(goes_on) {
+        if begins && bytes.len() <= limits::VARIABLE_NAME_BYTES && bytes.iter().all(goes_on) {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{Presence, Shape};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::json::join;
+use crate::limits::ENTRIES;
 
 /// A place in a file; findings reported through it carry the file and the pointer.
 #[derive(Debug)]
@@ -139,17 +140,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Largest number of entries of one list or map.
-const MAX_ENTRIES: usize = 10_000;
-
 impl<T: Shape> Shape for Vec<T> {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let Some(list) = json.as_array() else {
             at.wrong_type("a list", json);
             return None;
         };
-        if list.len() > MAX_ENTRIES {
-            at.error(Code::TooLarge, format!("more than {MAX_ENTRIES} entries"));
+        if list.len() > ENTRIES {
+            at.error(Code::TooLarge, format!("more than {ENTRIES} entries"));
             return None;
         }
         let items: Vec<_> = list
@@ -198,8 +196,8 @@ impl<K: FromStr<Err: std::fmt::Display> + Ord, T: Shape> Shape for BTreeMap<K, T
             at.wrong_type("an object", json);
             return None;
         };
-        if object.len() > MAX_ENTRIES {
-            at.error(Code::TooLarge, format!("more than {MAX_ENTRIES} entries"));
+        if object.len() > ENTRIES {
+            at.error(Code::TooLarge, format!("more than {ENTRIES} entries"));
             return None;
         }
         let entries: Vec<_> = object

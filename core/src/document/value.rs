@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Reader, Shape};
 use crate::diagnostic::{Code, did_you_mean};
+use crate::limits;
 use crate::name::{GroupName, UpstreamName};
 
 impl Shape for bool {
@@ -171,7 +172,7 @@ keyword! {
 pub struct Seconds(f64);
 
 impl Seconds {
-    const YEAR: f64 = 366.0 * 86_400.0;
+    const YEAR: f64 = limits::SECONDS as f64;
 
     /// The span for the clock.
     #[must_use]
@@ -245,7 +246,7 @@ pub struct Regex {
 
 impl Regex {
     /// Largest compiled form, in bytes.
-    const SIZE_LIMIT: usize = 256 << 10;
+    const SIZE_LIMIT: usize = limits::REGEX_BYTES;
 
     /// Compiles `source`, anchored at both ends.
     ///

@@ -1,55 +1,86 @@
 //! Taking commits into the index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use git2::{Oid, Repository};
+use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::file::OF_A_GROUP;
 use crate::event::{Event, PUSHED};
 use crate::name::ServiceName;
-use crate::store::objects::{EntryKind, Objects};
+use crate::store::objects::{Difference, EntryKind, Objects};
 use crate::store::{StoreError, refs};
 
-pub(super) fn fold_heads(sql: &mut Connection, repository: &Repository) -> Result<(), StoreError> {
+/// The commits up to which the groups are in the index; nothing when that is still to be read.
+#[derive(Debug, Default)]
+pub(super) struct Heads(Option<BTreeMap<String, Oid>>);
+
+/// Takes in what came since the last call. Where nothing did, it costs reading the refs.
+pub(super) fn fold_heads(
+    sql: &mut Connection,
+    heads: &mut Heads,
+    repository: &Repository,
+) -> Result<(), StoreError> {
     let now: BTreeMap<String, Oid> = refs::groups(repository)?
         .into_iter()
         .map(|(group, commit)| (group.to_string(), commit.0))
         .collect();
-    let mut folded: BTreeMap<String, Oid> = BTreeMap::new();
-    {
-        let mut heads = sql.prepare_cached("SELECT group_name, commit_id FROM heads")?;
-        let mut rows = heads.query([])?;
-        while let Some(row) = rows.next()? {
-            folded.insert(row.get(0)?, oid(&row.get::<_, Vec<u8>>(1)?)?);
-        }
-    }
-    if folded == now {
+    if heads.0.as_ref() == Some(&now) {
         return Ok(());
     }
+    // Taken out while folding: after an error they are read again.
+    let folded = match heads.0.take() {
+        Some(folded) => folded,
+        None => stored_heads(sql)?,
+    };
     for group in folded.keys().filter(|group| !now.contains_key(*group)) {
         let transaction = sql.transaction()?;
-        forget(&transaction, group)?;
+        for table in OF_A_GROUP {
+            transaction.execute(&format!("DELETE FROM {table} WHERE group_name = ?1"), [group])?;
+        }
         transaction.commit()?;
     }
+    let mut whole = now.clone();
     for (group, head) in now.iter().filter(|(group, head)| folded.get(*group) != Some(*head)) {
-        fold_group(sql, repository, group, *head)?;
+        match fold_group(sql, repository, group, *head) {
+            Ok(()) => {}
+            // An object that is damaged or gone is the trouble of its group alone, which says so
+            // when it is read; tried again each time, as somebody may mend it.
+            Err(error @ (StoreError::Git(_) | StoreError::Damaged(_))) => {
+                tracing::debug!(group, %error, "the history cannot be read");
+                whole.remove(group);
+            }
+            Err(error) => return Err(error),
+        }
     }
+    heads.0 = Some(whole);
     Ok(())
 }
 
-pub(super) fn oid(bytes: &[u8]) -> Result<Oid, StoreError> {
-    Ok(Oid::from_bytes(bytes)?)
+fn stored_heads(sql: &Connection) -> Result<BTreeMap<String, Oid>, StoreError> {
+    let mut heads = sql.prepare_cached("SELECT group_name, commit_id FROM heads")?;
+    let mut rows = heads.query([])?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        found.insert(row.get(0)?, oid(&row.get::<_, Vec<u8>>(1)?)?);
+    }
+    Ok(found)
 }
 
-fn forget(transaction: &Transaction<'_>, group: &str) -> Result<(), StoreError> {
-    for table in ["heads", "commits", "touches"] {
-        transaction.execute(&format!("DELETE FROM {table} WHERE group_name = ?1"), [group])?;
-    }
-    Ok(())
+/// An object id as the index keeps it.
+pub(super) fn oid(bytes: &[u8]) -> Result<Oid, rusqlite::Error> {
+    Oid::from_bytes(bytes).map_err(|_| {
+        let size = FromSqlError::InvalidBlobSize { expected_size: 20, blob_size: bytes.len() };
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, Box::new(size))
+    })
 }
 
 /// Commits folded in one transaction.
 const BATCH: usize = 5000;
+
+/// Commits whose trees are kept in memory together.
+const AT_ONCE: usize = 32;
 
 /// Folds the commits between what is known of the group and its head.
 fn fold_group(
@@ -62,45 +93,75 @@ fn fold_group(
     let mut unknown: Vec<Oid> = Vec::new();
     let mut known: Option<(Oid, i64)> = None;
     let mut next = Some(head);
-    while let Some(id) = next {
-        known = sql
-            .prepare_cached("SELECT revision FROM commits WHERE id = ?1 AND group_name = ?2")?
-            .query_row(params![id.as_bytes(), group], |row| row.get(0))
-            .optional()?
-            .map(|revision| (id, revision));
-        if known.is_some() {
-            break;
+    {
+        let anything = sql
+            .prepare_cached("SELECT 1 FROM commits WHERE group_name = ?1 LIMIT 1")?
+            .exists([group])?;
+        let mut revision_of =
+            sql.prepare_cached("SELECT revision FROM commits WHERE id = ?1 AND group_name = ?2")?;
+        while let Some(id) = next {
+            if anything {
+                known = revision_of
+                    .query_row(params![id.as_bytes(), group], |row| row.get(0))
+                    .optional()?
+                    .map(|revision| (id, revision));
+            }
+            if known.is_some() {
+                break;
+            }
+            unknown.push(id);
+            next = repository.find_commit(id)?.parent_ids().next();
         }
-        unknown.push(id);
-        next = repository.find_commit(id)?.parent_ids().next();
     }
     unknown.reverse();
-    let (mut parent, mut revision) = match known {
-        Some((id, revision)) => (Some(id), revision),
-        None => (None, 0),
+    let mut revision = known.map_or(0, |(_, revision)| revision);
+    let mut parent_tree = match known {
+        Some((id, _)) => Some(repository.find_commit(id)?.tree_id()),
+        None => None,
     };
-    let objects = Objects::new(repository)?;
-    // What the index knows beyond the point where the histories part is not history any more.
     {
         let transaction = sql.transaction()?;
-        for table in ["commits", "touches"] {
+        forget_after(&transaction, group, revision)?;
+        if let Some((id, revision)) = known {
+            set_head(&transaction, group, id, revision)?;
+        }
+        // With little to fold, it is one transaction.
+        if unknown.len() <= AT_ONCE {
+            let mut fold = Fold { sql: &transaction, repository, group };
+            fold.commits(&unknown, &mut parent_tree, &mut revision)?;
+            transaction.commit()?;
+            return Ok(());
+        }
+        transaction.commit()?;
+    }
+    for batch in unknown.chunks(BATCH) {
+        let transaction = sql.transaction()?;
+        let mut fold = Fold { sql: &transaction, repository, group };
+        for few in batch.chunks(AT_ONCE) {
+            fold.commits(few, &mut parent_tree, &mut revision)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Forgets what the index knows beyond the point where the histories part: not history any more.
+fn forget_after(
+    transaction: &Transaction<'_>,
+    group: &str,
+    revision: i64,
+) -> Result<(), StoreError> {
+    // Asked first: only this table is in the order of revisions, the others are gone through whole.
+    let beyond = transaction
+        .prepare_cached("SELECT 1 FROM commits WHERE group_name = ?1 AND revision > ?2 LIMIT 1")?
+        .exists(params![group, revision])?;
+    if beyond {
+        for table in OF_A_GROUP {
             transaction.execute(
                 &format!("DELETE FROM {table} WHERE group_name = ?1 AND revision > ?2"),
                 params![group, revision],
             )?;
         }
-        set_head(&transaction, group, parent.unwrap_or(head), revision)?;
-        transaction.commit()?;
-    }
-    for batch in unknown.chunks(BATCH) {
-        let transaction = sql.transaction()?;
-        for id in batch {
-            revision += 1;
-            fold_commit(&transaction, repository, &objects, group, *id, parent, revision)?;
-            parent = Some(*id);
-        }
-        set_head(&transaction, group, parent.unwrap_or(head), revision)?;
-        transaction.commit()?;
     }
     Ok(())
 }
@@ -120,50 +181,105 @@ fn set_head(
     Ok(())
 }
 
-fn fold_commit(
-    transaction: &Transaction<'_>,
-    repository: &Repository,
-    objects: &Objects<'_>,
-    group: &str,
-    id: Oid,
-    parent: Option<Oid>,
-    revision: i64,
-) -> Result<(), StoreError> {
-    let commit = repository.find_commit(id)?;
-    let parent_tree = match parent {
-        Some(parent) => Some(repository.find_commit(parent)?.tree_id()),
-        None => None,
-    };
-    let touched = touched(objects, parent_tree, commit.tree_id())?;
-    let mut event = Event::parse(&String::from_utf8_lossy(commit.message_bytes()));
-    if event.kind == PUSHED && touched.len() == 1 {
-        event.service = touched.keys().next().cloned();
+/// Folding commits of one group in one transaction.
+struct Fold<'t> {
+    sql: &'t Transaction<'t>,
+    repository: &'t Repository,
+    group: &'t str,
+}
+
+impl Fold<'_> {
+    /// Folds commits that follow each other, and goes on with the tree and revision of the last.
+    fn commits(
+        &mut self,
+        ids: &[Oid],
+        tree: &mut Option<Oid>,
+        revision: &mut i64,
+    ) -> Result<(), StoreError> {
+        // Made anew now and then: it keeps the wide trees that it has read.
+        let objects = Objects::new(self.repository)?;
+        for id in ids {
+            *revision += 1;
+            *tree = Some(self.commit(&objects, *id, *tree, *revision)?);
+        }
+        match ids.last() {
+            Some(last) => set_head(self.sql, self.group, *last, *revision),
+            None => Ok(()),
+        }
     }
-    let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
-    transaction
-        .prepare_cached("INSERT INTO commits VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")?
-        .execute(params![
-            group,
-            revision,
-            id.as_bytes(),
-            event.kind,
-            event.actor.as_deref().unwrap_or(&author),
-            author,
-            commit.author().when().seconds(),
-            event.subject,
-            event.service,
-            event.version,
-            event.from_group,
-            event.reason,
-            event.request_id,
-        ])?;
-    let mut insert = transaction.prepare_cached("INSERT INTO touches VALUES (?1,?2,?3,?4,?5)")?;
-    for (service, now) in touched {
-        let content = now.content.as_ref().map(Oid::as_bytes);
-        let runtime = now.runtime.as_ref().map(Oid::as_bytes);
-        insert.execute(params![group, service, revision, content, runtime])?;
+
+    fn commit(
+        &self,
+        objects: &Objects<'_>,
+        id: Oid,
+        parent_tree: Option<Oid>,
+        revision: i64,
+    ) -> Result<Oid, StoreError> {
+        let commit = self.repository.find_commit(id)?;
+        let touched = Touched::between(objects, parent_tree, commit.tree_id())?;
+        let mut event = Event::parse(&String::from_utf8_lossy(commit.message_bytes()));
+        if event.kind == PUSHED && touched.services.len() == 1 {
+            event.service = touched.services.keys().next().cloned();
+        }
+        let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
+        self.sql
+            .prepare_cached(
+                "INSERT INTO commits VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+            )?
+            .execute(params![
+                self.group,
+                revision,
+                id.as_bytes(),
+                event.kind,
+                event.actor.as_deref().unwrap_or(&author),
+                author,
+                commit.author().when().seconds(),
+                event.subject,
+                event.service,
+                event.version,
+                event.from_group,
+                event.reason,
+                event.request_id,
+            ])?;
+        for (service, parts) in &touched.services {
+            let now = parts.over(self.presence(service)?);
+            self.sql.prepare_cached("INSERT INTO touches VALUES (?1,?2,?3,?4,?5)")?.execute(
+                params![
+                    self.group,
+                    service,
+                    revision,
+                    now.content.as_ref().map(Oid::as_bytes),
+                    now.runtime.as_ref().map(Oid::as_bytes),
+                ],
+            )?;
+        }
+        // A file that becomes a folder of the same name is one path still.
+        let mut insert =
+            self.sql.prepare_cached("INSERT OR IGNORE INTO files VALUES (?1,?2,?3)")?;
+        for path in &touched.files {
+            insert.execute(params![self.group, path, revision])?;
+        }
+        Ok(commit.tree_id())
     }
-    Ok(())
+
+    /// What a service was after the commit before.
+    fn presence(&self, service: &str) -> Result<Presence, StoreError> {
+        let found = self
+            .sql
+            .prepare_cached(
+                "SELECT content, runtime FROM touches WHERE group_name = ?1 AND service = ?2
+                 ORDER BY revision DESC LIMIT 1",
+            )?
+            .query_row([self.group, service], |row| {
+                let id = |column| {
+                    let bytes: Option<Vec<u8>> = row.get(column)?;
+                    bytes.as_deref().map(oid).transpose()
+                };
+                Ok(Presence { content: id(0)?, runtime: id(1)? })
+            })
+            .optional()?;
+        Ok(found.unwrap_or_default())
+    }
 }
 
 /// What a service is in a tree.
@@ -173,38 +289,82 @@ struct Presence {
     runtime: Option<Oid>,
 }
 
-/// What the services that differ between two trees of a group are in the second.
-fn touched(
-    objects: &Objects<'_>,
-    before: Option<Oid>,
-    after: Oid,
-) -> Result<BTreeMap<String, Presence>, StoreError> {
-    let folder = |tree: Option<Oid>, name: &str| -> Result<Option<Oid>, StoreError> {
-        let Some(tree) = tree else { return Ok(None) };
-        let entry = objects.find(tree, name)?;
-        Ok(entry.filter(|entry| entry.kind == EntryKind::Folder).map(|entry| entry.id))
-    };
-    let services = folder(Some(after), "services")?;
-    let runtime = folder(Some(after), "runtime")?;
-    let mut names = BTreeSet::new();
-    for change in objects.differences(folder(before, "services")?, services)? {
-        names.insert(change.name);
+/// What is different about a service: each part where it is, with what it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Parts {
+    content: Option<Option<Oid>>,
+    runtime: Option<Option<Oid>>,
+}
+
+impl Parts {
+    fn over(self, before: Presence) -> Presence {
+        Presence {
+            content: self.content.unwrap_or(before.content),
+            runtime: self.runtime.unwrap_or(before.runtime),
+        }
     }
-    for change in objects.differences(folder(before, "runtime")?, runtime)? {
-        names.extend(change.name.strip_suffix(".json").map(str::to_owned));
+}
+
+/// What is not the same in two trees of a group.
+#[derive(Debug, Default)]
+struct Touched {
+    services: BTreeMap<String, Parts>,
+    files: Vec<String>,
+}
+
+type Side = Option<(EntryKind, Oid)>;
+
+impl Touched {
+    fn between(objects: &Objects<'_>, before: Option<Oid>, after: Oid) -> Result<Self, StoreError> {
+        let mut touched = Self::default();
+        touched.walk(objects, before, Some(after), "")?;
+        Ok(touched)
     }
-    names.retain(|name| name.parse::<ServiceName>().is_ok());
-    let find =
-        |tree: Option<Oid>, name: &str, kind: EntryKind| -> Result<Option<Oid>, StoreError> {
-            let Some(tree) = tree else { return Ok(None) };
-            Ok(objects.find(tree, name)?.filter(|entry| entry.kind == kind).map(|entry| entry.id))
+
+    fn walk(
+        &mut self,
+        objects: &Objects<'_>,
+        before: Option<Oid>,
+        after: Option<Oid>,
+        folder: &str,
+    ) -> Result<(), StoreError> {
+        for Difference { name, old, new } in objects.differences(before, after)? {
+            self.note(folder, &name, old, new);
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let folder_of =
+                |side: Side| side.filter(|(kind, _)| *kind == EntryKind::Folder).map(|(_, id)| id);
+            if folder_of(old).is_some() || folder_of(new).is_some() {
+                self.walk(objects, folder_of(old), folder_of(new), &path)?;
+            }
+            let is_file = |side: Side| side.is_some_and(|(kind, _)| kind != EntryKind::Folder);
+            if is_file(old) || is_file(new) {
+                self.files.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what an entry says of a service, if it does.
+    fn note(&mut self, folder: &str, name: &str, old: Side, new: Side) {
+        let of_kind = |side: Side, wanted| side.filter(|(kind, _)| *kind == wanted);
+        let (name, wanted) = match folder {
+            "services" => (name, EntryKind::Folder),
+            "runtime" => match name.strip_suffix(".json") {
+                Some(name) => (name, EntryKind::File),
+                None => return,
+            },
+            _ => return,
         };
-    names
-        .into_iter()
-        .map(|name| {
-            let content = find(services, &name, EntryKind::Folder)?;
-            let runtime = find(runtime, &format!("{name}.json"), EntryKind::File)?;
-            Ok((name, Presence { content, runtime }))
-        })
-        .collect()
+        let (old, new) = (of_kind(old, wanted), of_kind(new, wanted));
+        if old == new || name.parse::<ServiceName>().is_err() {
+            return;
+        }
+        let parts = self.services.entry(name.to_owned()).or_default();
+        let part =
+            if wanted == EntryKind::Folder { &mut parts.content } else { &mut parts.runtime };
+        // A folder that takes the place of a file comes as two entries; what is there now counts.
+        if part.is_none() || new.is_some() {
+            *part = Some(new.map(|(_, id)| id));
+        }
+    }
 }

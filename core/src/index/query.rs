@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::types::Value as Sql;
+use rusqlite::types::{Type, Value as Sql};
 use rusqlite::{Row, params, params_from_iter};
 
 use super::Index;
 use super::fold::oid;
 use crate::name::{CommitId, ContentId, GroupName, Revision, ServiceName};
 use crate::store::StoreError;
-use crate::version::Version;
+use crate::version::{Version, VersionError};
 
 /// A commit of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) struct VersionRow {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HistoryQuery {
     pub(crate) service: Option<ServiceName>,
+    /// A file of the group's tree.
+    pub(crate) path: Option<String>,
     pub(crate) actor: Option<String>,
     pub(crate) event: Option<String>,
     pub(crate) since: Option<Timestamp>,
@@ -88,14 +90,15 @@ impl Index {
     fn one_commit(
         &self,
         condition: &str,
-        parameters: impl rusqlite::Params,
+        parameters: impl rusqlite::Params + Clone,
     ) -> Result<Option<CommitRow>, StoreError> {
-        let state = self.lock();
         let text =
             format!("SELECT {COMMIT} FROM commits c WHERE c.group_name = ?1 AND {condition}");
-        let mut statement = state.sql.prepare_cached(&text)?;
-        let mut rows = statement.query(parameters)?;
-        rows.next()?.map(commit_row).transpose()
+        self.ask(|state| {
+            let mut statement = state.sql.prepare_cached(&text)?;
+            let mut rows = statement.query(parameters.clone())?;
+            Ok(rows.next()?.map(commit_row).transpose()?)
+        })
     }
 
     /// Events of a group, newest first.
@@ -105,40 +108,55 @@ impl Index {
         query: &HistoryQuery,
     ) -> Result<Vec<CommitRow>, StoreError> {
         let mut values: Vec<Sql> = vec![group.to_string().into()];
-        let mut text = format!("SELECT {COMMIT} FROM commits c");
-        if let Some(service) = &query.service {
-            values.push(service.to_string().into());
-            text += " JOIN touches t ON t.group_name = c.group_name AND t.revision = c.revision \
-                     AND t.service = ?2";
-        }
-        text += " WHERE c.group_name = ?1";
+        // The narrowest table is gone through, newest revision first, and the others are looked up:
+        // so a page costs a page. CROSS JOIN keeps that order.
+        let mut tables: Vec<&str> = Vec::new();
+        let mut conditions = String::new();
         let mut also = |condition: &str, value: Option<Sql>| {
             if let Some(value) = value {
                 values.push(value);
-                text += &format!(" AND {condition} ?{}", values.len());
+                conditions += &format!(" AND {condition} ?{}", values.len());
             }
         };
+        if let Some(path) = &query.path {
+            tables.push("files f");
+            also("f.path =", Some(path.clone().into()));
+        }
+        if let Some(service) = &query.service {
+            tables.push("touches t");
+            also("t.service =", Some(service.to_string().into()));
+        }
+        tables.push("commits c");
+        let aliases: Vec<&str> = tables.iter().map(|table| &table[table.len() - 1..]).collect();
+        let first = aliases[0];
         let seconds = |at: Timestamp| Sql::from(at.as_second());
         also("c.actor =", query.actor.clone().map(Sql::from));
         also("c.event =", query.event.clone().map(Sql::from));
         also("c.at >=", query.since.map(seconds));
         also("c.at <=", query.until.map(seconds));
         let before = query.before.map(|revision| i64::try_from(revision.0).unwrap_or(i64::MAX));
-        let by_service = query.service.is_some();
-        also(if by_service { "t.revision <" } else { "c.revision <" }, before.map(Sql::from));
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-        // Ordered by the table that is walked, so that a page costs a page.
-        text += if by_service { " ORDER BY t.revision DESC" } else { " ORDER BY c.revision DESC" };
-        values.push(limit.into());
-        text += &format!(" LIMIT ?{}", values.len());
-        let state = self.lock();
-        let mut statement = state.sql.prepare_cached(&text)?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(commit_row(row)?);
+        also(&format!("{first}.revision <"), before.map(Sql::from));
+        for other in &aliases[1..] {
+            conditions += &format!(
+                " AND {other}.group_name = {first}.group_name AND {other}.revision = {first}.revision"
+            );
         }
-        Ok(found)
+        values.push(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
+        let text = format!(
+            "SELECT {COMMIT} FROM {} WHERE {first}.group_name = ?1{conditions}
+             ORDER BY {first}.revision DESC LIMIT ?{}",
+            tables.join(" CROSS JOIN "),
+            values.len()
+        );
+        self.ask(|state| {
+            let mut statement = state.sql.prepare_cached(&text)?;
+            let mut rows = statement.query(params_from_iter(&values))?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(commit_row(row)?);
+            }
+            Ok(found)
+        })
     }
 
     /// The last commit that touched each service of a group.
@@ -146,20 +164,21 @@ impl Index {
         &self,
         group: &GroupName,
     ) -> Result<BTreeMap<String, CommitRow>, StoreError> {
-        let state = self.lock();
         let text = format!(
             "SELECT {COMMIT}, t.service FROM
                (SELECT service, max(revision) AS revision FROM touches WHERE group_name = ?1
                 GROUP BY service) t
              JOIN commits c ON c.group_name = ?1 AND c.revision = t.revision"
         );
-        let mut statement = state.sql.prepare_cached(&text)?;
-        let mut rows = statement.query([group.as_str()])?;
-        let mut found = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            found.insert(row.get(12)?, commit_row(row)?);
-        }
-        Ok(found)
+        self.ask(|state| {
+            let mut statement = state.sql.prepare_cached(&text)?;
+            let mut rows = statement.query([group.as_str()])?;
+            let mut found = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                found.insert(row.get(12)?, commit_row(row)?);
+            }
+            Ok(found)
+        })
     }
 
     /// The last commit that touched a service of a group.
@@ -169,6 +188,16 @@ impl Index {
         service: &ServiceName,
     ) -> Result<Option<CommitRow>, StoreError> {
         let query = HistoryQuery { service: Some(service.clone()), limit: 1, ..Default::default() };
+        Ok(self.history(group, &query)?.into_iter().next())
+    }
+
+    /// The last commit that wrote a file of a group or took it away.
+    pub(crate) fn last_change(
+        &self,
+        group: &GroupName,
+        path: &str,
+    ) -> Result<Option<CommitRow>, StoreError> {
+        let query = HistoryQuery { path: Some(path.to_owned()), limit: 1, ..Default::default() };
         Ok(self.history(group, &query)?.into_iter().next())
     }
 
@@ -221,15 +250,16 @@ impl Index {
         group: &GroupName,
         service: &ServiceName,
     ) -> Result<Option<VersionRow>, StoreError> {
-        let state = self.with_tags(Some(service))?;
         let text = format!(
             "SELECT {VERSION} FROM touches t
              JOIN versions v ON v.service = t.service AND v.content = t.content
              WHERE t.group_name = ?1 AND t.service = ?2 ORDER BY t.revision DESC LIMIT 1"
         );
-        let mut statement = state.sql.prepare_cached(&text)?;
-        let mut rows = statement.query(params![group.as_str(), service.as_str()])?;
-        rows.next()?.map(version_row).transpose()
+        self.ask_with_tags(Some(service), |sql| {
+            let mut statement = sql.prepare_cached(&text)?;
+            let mut rows = statement.query(params![group.as_str(), service.as_str()])?;
+            Ok(rows.next()?.map(version_row).transpose()?)
+        })
     }
 
     /// Whether a group has run this content of a service at some commit of its history.
@@ -239,49 +269,65 @@ impl Index {
         service: &ServiceName,
         content: ContentId,
     ) -> Result<bool, StoreError> {
-        let state = self.lock();
-        let mut statement = state.sql.prepare_cached(
-            "SELECT 1 FROM touches WHERE service = ?1 AND content = ?2 AND group_name = ?3 LIMIT 1",
-        )?;
-        Ok(statement.exists(params![service.as_str(), content.0.as_bytes(), group.as_str()])?)
+        self.ask(|state| {
+            let mut statement = state.sql.prepare_cached(
+                "SELECT 1 FROM touches WHERE service = ?1 AND content = ?2 AND group_name = ?3
+                 LIMIT 1",
+            )?;
+            let content = content.0.as_bytes();
+            Ok(statement.exists(params![service.as_str(), content, group.as_str()])?)
+        })
     }
 
     /// Every version of every service: its content and number.
     pub(crate) fn all_versions(
         &self,
     ) -> Result<BTreeMap<String, Vec<(Version, ContentId)>>, StoreError> {
-        let state = self.with_tags(None)?;
-        let mut statement =
-            state.sql.prepare_cached("SELECT service, version, content FROM versions")?;
-        let mut rows = statement.query([])?;
-        let mut found: BTreeMap<String, Vec<(Version, ContentId)>> = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let content = ContentId(oid(&row.get::<_, Vec<u8>>(2)?)?);
-            found.entry(row.get(0)?).or_default().push((number(row, 1)?, content));
-        }
-        Ok(found)
+        self.ask_with_tags(None, |sql| {
+            let mut statement =
+                sql.prepare_cached("SELECT service, version, content FROM versions")?;
+            let mut rows = statement.query([])?;
+            let mut found: BTreeMap<String, Vec<(Version, ContentId)>> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let content = ContentId(oid(&row.get::<_, Vec<u8>>(2)?)?);
+                found.entry(row.get(0)?).or_default().push((number(row, 1)?, content));
+            }
+            Ok(found)
+        })
+    }
+
+    /// How many groups, commits and versions it knows.
+    pub(crate) fn counts(&self) -> Result<(u64, u64, u64), StoreError> {
+        self.ask_with_tags(None, |sql| {
+            let count = |table: &str| {
+                let text = format!("SELECT count(*) FROM {table}");
+                sql.query_row(&text, [], |row| row.get::<_, u64>(0))
+            };
+            Ok((count("heads")?, count("commits")?, count("versions")?))
+        })
     }
 
     fn version_rows(
         &self,
         service: &ServiceName,
         condition: &str,
-        parameters: impl rusqlite::Params,
+        parameters: impl rusqlite::Params + Clone,
     ) -> Result<Vec<VersionRow>, StoreError> {
-        let state = self.with_tags(Some(service))?;
         let text = format!("SELECT {VERSION} FROM versions v WHERE {condition}");
-        let mut statement = state.sql.prepare_cached(&text)?;
-        let mut rows = statement.query(parameters)?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(version_row(row)?);
-        }
-        found.sort_by(|a, b| b.version.cmp(&a.version));
-        Ok(found)
+        self.ask_with_tags(Some(service), |sql| {
+            let mut statement = sql.prepare_cached(&text)?;
+            let mut rows = statement.query(parameters.clone())?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(version_row(row)?);
+            }
+            found.sort_by(|a: &VersionRow, b| b.version.cmp(&a.version));
+            Ok(found)
+        })
     }
 }
 
-fn commit_row(row: &Row<'_>) -> Result<CommitRow, StoreError> {
+fn commit_row(row: &Row<'_>) -> Result<CommitRow, rusqlite::Error> {
     Ok(CommitRow {
         revision: Revision(row.get(0)?),
         commit: CommitId(oid(&row.get::<_, Vec<u8>>(1)?)?),
@@ -298,7 +344,7 @@ fn commit_row(row: &Row<'_>) -> Result<CommitRow, StoreError> {
     })
 }
 
-fn version_row(row: &Row<'_>) -> Result<VersionRow, StoreError> {
+fn version_row(row: &Row<'_>) -> Result<VersionRow, rusqlite::Error> {
     Ok(VersionRow {
         version: number(row, 0)?,
         commit: CommitId(oid(&row.get::<_, Vec<u8>>(1)?)?),
@@ -309,9 +355,11 @@ fn version_row(row: &Row<'_>) -> Result<VersionRow, StoreError> {
     })
 }
 
-fn number(row: &Row<'_>, column: usize) -> Result<Version, StoreError> {
+fn number(row: &Row<'_>, column: usize) -> Result<Version, rusqlite::Error> {
     let text: String = row.get(column)?;
-    text.parse().map_err(|error| StoreError::Damaged(format!("the index: {error}")))
+    text.parse().map_err(|error: VersionError| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    })
 }
 
 /// A time that git can write and no clock shows becomes the epoch.

@@ -108,7 +108,8 @@ fn write_file(
     let tree = desk.objects.edit(tree, &edits)?;
     let author = Actor::named("refgate");
     let message = format!("change {name}\n");
-    let commit = commit::make_commit(&desk.objects, tree, parent, &author, desk.now, &message)?;
+    let commit =
+        commit::make_commit(&desk.objects, tree, parent, &author, desk.now, desk.now, &message)?;
     desk.objects.store()?;
     Ok(commit)
 }

@@ -8,13 +8,15 @@ use serde_json::Value;
 use super::{Desk, Head, Repository};
 use crate::change;
 use crate::config::{self, Live, Loaded, runtime_path};
-use crate::content::{document_at, lay_over};
+use crate::content::{document_at, lay_over, read_json};
 use crate::diagnostic::Diagnostic;
 use crate::diff;
 use crate::document::{Group, Route, Runtime, Service, Shape};
 use crate::error::Error;
 use crate::index::{CommitRow, HistoryQuery, VersionRow};
 use crate::name::{CommitId, ContentId, GroupName, Revision, RouteName, ServiceName};
+use crate::object::{ObjectKind, ObjectName};
+use crate::store::objects::EntryKind;
 use crate::store::refs;
 use crate::version::Version;
 use crate::view::{
@@ -141,6 +143,46 @@ impl Repository {
         })
     }
 
+    /// The group-owned objects of a kind, by name.
+    ///
+    /// # Errors
+    /// When there is no such group, or the repository cannot be read.
+    pub fn objects(
+        &self,
+        group: &GroupName,
+        kind: ObjectKind,
+    ) -> Result<BTreeMap<String, Value>, Error> {
+        self.shared.read(|desk| {
+            let head = desk.head(group)?;
+            let folder = desk.objects.find(head.tree, kind.folder())?;
+            let Some(folder) = folder.filter(|entry| entry.kind == EntryKind::Folder) else {
+                return Ok(BTreeMap::new());
+            };
+            let mut found = BTreeMap::new();
+            for entry in desk.objects.tree(folder.id)? {
+                let name = entry.name.strip_suffix(".json").map(|stem| kind.named(stem));
+                if let (Some(Ok(name)), EntryKind::File) = (name, entry.kind) {
+                    let json = read_json(&desk.objects, entry.id)?;
+                    found.insert(name.as_str().to_owned(), kind.expand(&json));
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// A group-owned object.
+    ///
+    /// # Errors
+    /// When there is none, or the repository cannot be read.
+    pub fn object(&self, group: &GroupName, object: &ObjectName) -> Result<Object, Error> {
+        self.shared.read(|desk| {
+            let head = desk.head(group)?;
+            let (id, json) = document_at(&desk.objects, head.tree, &object.path())?
+                .ok_or_else(|| change::no_object(group, object))?;
+            Ok(Object { value: object.kind().expand(&json), etag: id.to_string() })
+        })
+    }
+
     /// The matrix: which group runs which version of what.
     ///
     /// # Errors
@@ -254,6 +296,7 @@ impl Repository {
             desk.head(group)?;
             let query = HistoryQuery {
                 service: filter.service.clone(),
+                path: filter.path.clone(),
                 actor: filter.actor.clone(),
                 event: filter.event.clone(),
                 since: filter.since,
@@ -263,6 +306,18 @@ impl Repository {
             };
             let rows = desk.index.history(group, &query)?;
             Ok(rows.into_iter().map(|row| event_view(group, row)).collect())
+        })
+    }
+
+    /// The last commit that wrote a file of a group or took it away: who changed this, and when.
+    ///
+    /// # Errors
+    /// When there is no such group, or the repository cannot be read.
+    pub fn last_change(&self, group: &GroupName, path: &str) -> Result<Option<EventView>, Error> {
+        self.shared.read(|desk| {
+            desk.head(group)?;
+            let row = desk.index.last_change(group, path)?;
+            Ok(row.map(|row| event_view(group, row)))
         })
     }
 
@@ -314,6 +369,32 @@ impl Repository {
                 changes.extend(diff::file_changes(&desk.objects, before, after, &path)?);
             }
             Ok(DiffView { from: from.to_string(), to: to.to_string(), changes })
+        })
+    }
+
+    /// What would change in `from` if it became what `to` is: of everything that the two hold, or of
+    /// the services' content alone, which is what promotion can bring.
+    ///
+    /// # Errors
+    /// When there is no such group, or the repository cannot be read.
+    pub fn diff_groups(
+        &self,
+        from: &GroupName,
+        to: &GroupName,
+        services_only: bool,
+    ) -> Result<DiffView, Error> {
+        self.shared.read(|desk| {
+            let tree = |group| -> Result<Option<Oid>, Error> {
+                let root = desk.head(group)?.tree;
+                if !services_only {
+                    return Ok(Some(root));
+                }
+                Ok(desk.objects.find(root, "services")?.map(|entry| entry.id))
+            };
+            let prefix = if services_only { "services" } else { "" };
+            let changes = diff::changes(&desk.objects, tree(from)?, tree(to)?, prefix)?;
+            let side = |group: &GroupName| Side::Group(group.clone()).to_string();
+            Ok(DiffView { from: side(from), to: side(to), changes })
         })
     }
 

@@ -1,12 +1,13 @@
 //! The one thread that writes: it plans, commits and publishes what is asked for, in batches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use git2::Oid;
+use jiff::Timestamp;
 
 use super::{Desk, Head, Shared};
 use crate::change::draft::NewTag;
@@ -44,7 +45,7 @@ impl Writer {
         let (jobs, queue) = bounded(QUEUE);
         let thread = std::thread::Builder::new()
             .name("refgate-writer".to_owned())
-            .spawn(move || run(&shared, &handle, &queue))?;
+            .spawn(move || run(&shared, handle, &queue))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -68,7 +69,8 @@ impl Drop for Writer {
     }
 }
 
-fn run(shared: &Shared, handle: &git2::Repository, queue: &Receiver<Job>) {
+fn run(shared: &Shared, mut handle: git2::Repository, queue: &Receiver<Job>) {
+    let mut generation = shared.maintenance.generation();
     let mut next = None;
     while let Some(first) = next.take().or_else(|| queue.recv().ok()) {
         let mut jobs = vec![first];
@@ -86,9 +88,15 @@ fn run(shared: &Shared, handle: &git2::Repository, queue: &Receiver<Job>) {
         }
         // What a batch works on is made anew for each: nothing half-made outlives a panic, and one
         // request must not end all later ones.
-        let batch = AssertUnwindSafe(|| write(shared, handle, jobs));
+        let batch = AssertUnwindSafe(|| write(shared, &handle, jobs));
         if std::panic::catch_unwind(batch).is_err() {
             tracing::error!("a change ended in a panic; nothing of it was published");
+        }
+        // A handle from before maintenance works, but keeps packs open that are gone.
+        if generation != shared.maintenance.generation()
+            && let Ok((made, anew)) = shared.open_handle()
+        {
+            (generation, handle) = (made, anew);
         }
     }
 }
@@ -103,13 +111,8 @@ fn write(shared: &Shared, handle: &git2::Repository, mut jobs: Vec<Job>) {
             // The store itself failed: the first to ask hears why, the others that it did.
             let text = error.to_string();
             let mut error = Some(error);
-            jobs.iter()
-                .map(|_| {
-                    Some(Err(error
-                        .take()
-                        .unwrap_or_else(|| Error::Store(StoreError::Damaged(text.clone())))))
-                })
-                .collect()
+            let mut tell = || error.take().unwrap_or_else(|| same_failure(&text));
+            jobs.iter().map(|_| Some(Err(tell()))).collect()
         });
         let mut again = Vec::new();
         for (job, result) in jobs.into_iter().zip(round) {
@@ -150,15 +153,24 @@ fn write_once(shared: &Shared, handle: &git2::Repository, jobs: &[Job]) -> Resul
     for job in jobs {
         steps.push(prepare(&desk, &job.change));
     }
-    let lost = publish(&desk, &steps)?;
+    let mut trouble = publish(&desk, &steps)?;
     desk.index.catch_up(handle)?;
     let results = jobs.iter().zip(steps).map(|(job, step)| {
-        if lost.contains(&job.change.group) {
+        if let Some(error) = trouble.failed.get_mut(&job.change.group) {
+            let text = error.to_string();
+            let error = std::mem::replace(error, same_failure(&text));
+            return Some(step.and(Err(error)));
+        }
+        if trouble.lost.contains(&job.change.group) {
             return None;
         }
         Some(step.and_then(|step| step.written(&desk)))
     });
-    Ok(results.collect())
+    let results: Round = results.collect();
+    let changes =
+        results.iter().filter(|result| matches!(result, Some(Ok(written)) if written.changed));
+    shared.maintenance.wrote(changes.count() as u64);
+    Ok(results)
 }
 
 /// A change that is ready to be published.
@@ -166,6 +178,8 @@ struct Step {
     plan: Plan,
     /// The commit that the group is at with the change.
     commit: CommitId,
+    /// The position of the commit, where it is known before it is published.
+    revision: Option<Revision>,
     tags: Vec<(String, Oid)>,
 }
 
@@ -187,6 +201,7 @@ fn prepare(desk: &Desk<'_>, change: &Change) -> Result<Step, Error> {
                 parent,
                 &change.actor,
                 desk.now,
+                commit_time(desk, &plan.group, parent),
                 &message,
             )?;
             let head = Head { commit: CommitId(id), tree: *tree };
@@ -200,59 +215,109 @@ fn prepare(desk: &Desk<'_>, change: &Change) -> Result<Step, Error> {
             None => return Err(Error::no_group(&plan.group)),
         },
     };
-    Ok(Step { plan, commit, tags })
+    // An archived group has no revisions any more.
+    let revision = match plan.tree {
+        PlannedTree::Archived => desk.index.revision(&plan.group, commit)?,
+        PlannedTree::Same | PlannedTree::Next(..) => None,
+    };
+    Ok(Step { plan, commit, revision, tags })
 }
 
-/// Flushes all objects and moves the refs; gives the groups that somebody else moved first.
-fn publish(desk: &Desk<'_>, steps: &[Result<Step, Error>]) -> Result<BTreeSet<GroupName>, Error> {
+/// When a commit is made, by the clock or, where that went back, by the parent.
+fn commit_time(desk: &Desk<'_>, group: &GroupName, parent: Option<Oid>) -> Timestamp {
+    // A parent of the same batch is not stored yet; its time was made of the same two.
+    let published = match desk.advances.borrow().get(group) {
+        Some(advance) => advance.from.map(|commit| commit.0),
+        None => parent,
+    };
+    let of_parent = published
+        .and_then(|parent| desk.git.find_commit(parent).ok())
+        .and_then(|parent| Timestamp::from_second(parent.time().seconds()).ok());
+    of_parent.map_or(desk.now, |of_parent| of_parent.max(desk.now))
+}
+
+/// The groups that could not be published.
+#[derive(Default)]
+struct Trouble {
+    /// Somebody else moved them first.
+    lost: BTreeSet<GroupName>,
+    /// Their refs could not be moved, and why.
+    failed: BTreeMap<GroupName, Error>,
+}
+
+impl Trouble {
+    fn has(&self, group: &GroupName) -> bool {
+        self.lost.contains(group) || self.failed.contains_key(group)
+    }
+
+    fn note(&mut self, group: &GroupName, moved: Result<Moved, Error>) -> bool {
+        match moved {
+            Ok(Moved::Yes) => return true,
+            Ok(Moved::LostRace) => {
+                self.lost.insert(group.clone());
+            }
+            Err(error) => {
+                self.failed.insert(group.clone(), error);
+            }
+        }
+        false
+    }
+}
+
+/// What else is told where one failure ends several changes.
+fn same_failure(text: &str) -> Error {
+    Error::Store(StoreError::Same(text.to_owned()))
+}
+
+/// Flushes all objects and moves the refs, of each group by itself: what is in the way of one does
+/// not stop another.
+fn publish(desk: &Desk<'_>, steps: &[Result<Step, Error>]) -> Result<Trouble, Error> {
     desk.objects.store()?;
-    let mut lost = BTreeSet::new();
+    let mut trouble = Trouble::default();
     let ready = || steps.iter().flatten();
     // Tags come first: a crash between the two leaves tags that a repeated sync reuses.
     for step in ready() {
         for (name, id) in &step.tags {
-            if refs::compare_and_swap(desk.git, name, None, *id, "new version")? == Moved::LostRace
-            {
-                lost.insert(step.plan.group.clone());
-            }
+            let moved = refs::compare_and_swap(desk.git, name, None, *id, "new version");
+            trouble.note(&step.plan.group, moved.map_err(Error::from));
         }
     }
     for (group, advance) in desk.advances() {
-        if lost.contains(&group) {
+        if trouble.has(&group) {
             continue;
         }
         let subject = ready()
             .rfind(|step| step.plan.group == group)
             .map_or("", |step| step.plan.event.subject.as_str());
         let (old, new) = (advance.from.map(|commit| commit.0), advance.to.commit.0);
-        match refs::compare_and_swap(desk.git, &group.branch(), old, new, subject)? {
-            Moved::Yes => desk.keep(&group, advance.loaded),
-            Moved::LostRace => {
-                lost.insert(group);
-            }
+        let moved = refs::compare_and_swap(desk.git, &group.branch(), old, new, subject);
+        if trouble.note(&group, moved.map_err(Error::from)) {
+            desk.keep(&group, advance.loaded);
         }
     }
     for step in ready().filter(|step| matches!(step.plan.tree, PlannedTree::Archived)) {
-        if archive(desk, &step.plan.group, step.commit)? == Moved::LostRace {
-            lost.insert(step.plan.group.clone());
-        }
+        let group = &step.plan.group;
+        trouble.note(group, archive(desk, group, step.commit));
     }
-    for step in ready().filter(|step| !lost.contains(&step.plan.group)) {
+    for step in ready().filter(|step| !trouble.has(&step.plan.group)) {
         let Step { plan, commit, .. } = step;
         if plan.changes_anything() {
             let (event, subject) = (plan.event.kind.as_str(), plan.event.subject.as_str());
             tracing::info!(group = %plan.group, %commit, event, subject, "published");
         }
     }
-    Ok(lost)
+    Ok(trouble)
 }
 
 impl Step {
     fn written(self, desk: &Desk<'_>) -> Result<Written, Error> {
-        let Self { plan, commit, .. } = self;
+        let Self { plan, commit, revision, .. } = self;
         let changed = plan.changes_anything();
-        // An archived group has no revisions any more.
-        let revision = desk.index.revision(&plan.group, commit)?.unwrap_or(Revision(0));
+        let revision = match revision {
+            Some(revision) => revision,
+            // Nothing only where another process has archived the group in this very moment.
+            None => desk.index.revision(&plan.group, commit)?.unwrap_or(Revision(0)),
+        };
         Ok(Written {
             group: plan.group,
             commit,

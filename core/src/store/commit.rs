@@ -9,13 +9,15 @@ use super::StoreError;
 use super::objects::Objects;
 use crate::event::Actor;
 
-/// Makes a commit: the author is the person, the committer is Refgate.
+/// Makes a commit: the author is the person, the committer is Refgate. `committed_at` is no earlier
+/// than the parent's, whatever the clock says: git's walks rely on it.
 pub(crate) fn make_commit(
     objects: &Objects<'_>,
     tree: Oid,
     parent: Option<Oid>,
     author: &Actor,
     at: Timestamp,
+    committed_at: Timestamp,
     message: &str,
 ) -> Result<Oid, StoreError> {
     let mut text = format!("tree {tree}\n");
@@ -25,7 +27,7 @@ pub(crate) fn make_commit(
     }
     let _ = writeln!(text, "author {}", signature(author, at));
     let refgate = Actor { name: "Refgate".into(), email: "refgate@refgate.invalid".into() };
-    let _ = write!(text, "committer {}\n\n{message}", signature(&refgate, at));
+    let _ = write!(text, "committer {}\n\n{message}", signature(&refgate, committed_at));
     objects.make(ObjectType::Commit, text.into_bytes())
 }
 

@@ -203,11 +203,19 @@ impl<'r> Objects<'r> {
     pub(crate) fn make(&self, kind: ObjectType, bytes: Vec<u8>) -> Result<Oid, StoreError> {
         let id = Oid::hash_object(kind, &bytes)?;
         let pending = &mut *self.pending.borrow_mut();
-        if !pending.objects.contains_key(&id) && !self.odb.exists(id) {
+        if !pending.objects.contains_key(&id) && !self.has(id, kind, &bytes) {
             pending.objects.insert(id, (kind, Rc::new(bytes)));
             pending.order.push(id);
         }
         Ok(id)
+    }
+
+    /// Whether the repository has an object; a file that a crash cut short is none, and is written anew.
+    fn has(&self, id: Oid, kind: ObjectType, bytes: &[u8]) -> bool {
+        match loose::holds(&self.folder, id, kind, bytes) {
+            Some(whole) => whole,
+            None => self.odb.exists(id),
+        }
     }
 
     /// The tree `root` (nothing: an empty one) with some files or folders put in, replaced or taken

@@ -87,7 +87,8 @@ pub(crate) enum Moved {
 /// Moves `name` from `old` (nothing: the ref must not exist) to `new`.
 ///
 /// libgit2 neither waits nor retries when another process holds the ref's lock, so this does,
-/// for about a second.
+/// for about a second. What the file system refuses is tried again for a moment: maintenance takes
+/// away the folders of tags that it has packed.
 pub(crate) fn compare_and_swap(
     repository: &Repository,
     name: &str,
@@ -109,12 +110,26 @@ pub(crate) fn compare_and_swap(
                 std::thread::sleep(pause);
                 pause *= 2;
             }
+            ErrorCode::Locked => return Err(locked(repository, name)),
+            // It moved, but is perhaps not on the disk: neither a success nor a race.
+            _ if resolve(repository, name)? == Some(new) => return Err(error.into()),
+            _ if error.class() == ErrorClass::Os && pause < Duration::from_millis(32) => {
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
             _ if error.class() == ErrorClass::Reference && resolve(repository, name)? != old => {
                 return Ok(Moved::LostRace);
             }
             _ => return Err(error.into()),
         }
     }
+}
+
+fn locked(repository: &Repository, name: &str) -> StoreError {
+    let of_the_ref = repository.path().join(format!("{name}.lock"));
+    let of_all = repository.path().join("packed-refs.lock");
+    let lock = if !of_the_ref.exists() && of_all.exists() { of_all } else { of_the_ref };
+    StoreError::Locked { what: name.to_owned(), lock }
 }
 
 /// Takes a ref away, if it is at `old`.
@@ -131,6 +146,7 @@ pub(crate) fn remove(repository: &Repository, name: &str, old: Oid) -> Result<Mo
     match reference.delete() {
         Ok(()) => Ok(Moved::Yes),
         Err(error) if error.code() == ErrorCode::Modified => Ok(Moved::LostRace),
+        Err(error) if error.code() == ErrorCode::Locked => Err(locked(repository, name)),
         Err(error) => Err(error.into()),
     }
 }

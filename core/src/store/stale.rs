@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Far longer than any lock of a ref is held.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// An age that no lock of a ref reaches while somebody works with it.
+const OLD: Duration = Duration::from_secs(10);
+
 /// Takes away the locks of refs that nobody holds.
 pub(super) fn release(repository: &Path) -> io::Result<()> {
     release_after(repository, PATIENCE)
@@ -37,6 +40,25 @@ fn release_after(repository: &Path, patience: Duration) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The locks that have stood for longer than one is ever held.
+pub(crate) fn old_locks(repository: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    find(&repository.join("refs"), &mut found)?;
+    let packed = repository.join("packed-refs.lock");
+    if let Some(id) = identity(&packed)? {
+        found.push((packed, id));
+    }
+    let mut old = Vec::new();
+    for (path, _) in found {
+        let written = absent_is_fine(fs::symlink_metadata(&path).and_then(|data| data.modified()))?;
+        // A time in the future is a clock that was set, not a lock that is old.
+        if written.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > OLD) {
+            old.push(path);
+        }
+    }
+    Ok(old)
 }
 
 /// Which file it is, and when it was last written.

@@ -83,7 +83,7 @@ impl Claimant {
 pub(crate) struct Claims(rpds::HashTrieMapSync<u64, Vec<Claimant>>);
 
 /// More pairs than anybody reads; a pathological group must not hold up its own repair.
-const MAX_FOUND: usize = 100;
+const MAX_FOUND: usize = crate::limits::ROUTE_PAIRS;
 
 impl Claims {
     /// Takes the claims of a service out.
@@ -155,16 +155,56 @@ fn compare(new: &Claimant, there: &Claimant) -> Option<Diagnostic> {
     let host = new.claim().host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string);
     let routes = format!("routes {} and {}", new.title(), there.title());
     let file = route_path(&new.service.name, &new.claim().route);
+    let warning = |code, message, hint: &str| {
+        Diagnostic::error(file.clone(), "/paths", code, message).with_hint(hint).warning()
+    };
     Some(if tie {
         let message = format!("{routes} both match {pattern} on {host}, with the same rank");
         Diagnostic::error(file, "/paths", Code::RouteConflict, message)
             .with_hint("give them different hosts, paths, methods, predicates or priorities")
+    } else if pattern == other && leaves_nothing(first, second) {
+        unreachable(warning, there, new, pattern, &host)
+    } else if pattern == other && leaves_nothing(second, first) {
+        unreachable(warning, new, there, pattern, &host)
     } else {
         let message = format!("{routes} overlap at {pattern} on {host}; their order decides");
-        Diagnostic::error(file, "/paths", Code::RouteOverlap, message)
-            .with_hint("nothing to do when that is meant")
-            .warning()
+        warning(Code::RouteOverlap, message, "nothing to do when that is meant")
     })
+}
+
+fn unreachable(
+    warning: impl Fn(Code, String, &str) -> Diagnostic,
+    shadowed: &Claimant,
+    by: &Claimant,
+    pattern: &PathPattern,
+    host: &str,
+) -> Diagnostic {
+    let message = format!(
+        "route {} never takes a request at {pattern} on {host}: route {} takes them all before it",
+        shadowed.title(),
+        by.title()
+    );
+    let hint = "give it the higher priority, or take it away";
+    warning(Code::RouteUnreachable, message, hint)
+}
+
+/// Whether `a`, of the same host and pattern as `b`, comes before it and takes whatever `b` would.
+fn leaves_nothing(a: &Route, b: &Route) -> bool {
+    let rank = |route: &Route| (route.priority, !route.methods.is_empty(), route.matches.count());
+    let methods = a.methods.is_empty()
+        || !b.methods.is_empty() && b.methods.iter().all(|method| a.methods.contains(method));
+    let within = |nets: &[ipnet::IpNet], net| nets.iter().any(|other| other.contains(net));
+    let addresses = a.matches.remote_addrs.is_empty()
+        || !b.matches.remote_addrs.is_empty()
+            && b.matches.remote_addrs.iter().all(|net| within(&a.matches.remote_addrs, net));
+    // What `a` asks for has been asked for by `b` in the same words: more is not decided here.
+    let asked = |a: &[Predicate], b: &[Predicate]| a.iter().all(|test| b.contains(test));
+    rank(a) > rank(b)
+        && methods
+        && addresses
+        && asked(&a.matches.headers, &b.matches.headers)
+        && asked(&a.matches.query, &b.matches.query)
+        && asked(&a.matches.cookies, &b.matches.cookies)
 }
 
 /// Whether methods and predicates leave a request that both routes take.

@@ -1,0 +1,99 @@
+//! `certificates/<name>.json`: what a group's gateways show to clients. Never promoted.
+//!
+//! The chain is public and may stand in the document; the private key is only ever a reference that
+//! the gateway resolves where it runs.
+
+use serde_json::{Value, json};
+
+use super::group::Labels;
+use super::reference::is_gateway_reference;
+use super::secret::SecretReference;
+use super::{Presence, Reader, Shape, document, or};
+use crate::diagnostic::Code;
+use crate::host::HostPattern;
+use crate::pem::{self, PemError};
+
+document! {
+    /// A certificate of a group.
+    pub struct Certificate {
+        /// For people.
+        "description" description: String = or(""),
+        /// For people and filters.
+        "labels" labels: Labels = or(json!({})),
+        /// The names that clients ask for; at least one.
+        "snis" snis: Vec<HostPattern> = Presence::Required,
+        /// The chain, the certificate of the SNIs first.
+        "certificate" certificate: CertificateChain = Presence::Required,
+        /// The private key, by reference.
+        "private_key" private_key: SecretReference = Presence::Required,
+    }
+}
+
+/// A certificate chain: PEM text, or a reference for the gateway to resolve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateChain(String);
+
+impl CertificateChain {
+    /// The text as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Shape for CertificateChain {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let text = at.text(json)?;
+        public_pem(text, "CERTIFICATE", at).then(|| Self(text.to_owned()))
+    }
+}
+
+/// Whether a text is a reference, or PEM blocks of one public kind and nothing else; if not, says
+/// what is wrong.
+pub(super) fn public_pem(text: &str, label: &str, at: &mut Reader<'_>) -> bool {
+    if is_gateway_reference(text) {
+        return true;
+    }
+    match pem::check(text, label) {
+        Ok(()) => true,
+        // What was written is a secret: it is not repeated in the finding.
+        Err(PemError::PrivateKey) => {
+            at.error_with_hint(
+                Code::InlineSecret,
+                "there is a private key in the text",
+                "take the key out of the repository, and do not use it again",
+            );
+            false
+        }
+        Err(error) => {
+            let hint = format!(
+                "-----BEGIN {label}----- blocks and nothing else, \"$file:///path\" or \"$env://NAME\""
+            );
+            at.error_with_hint(Code::BadPem, error.to_string(), hint);
+            false
+        }
+    }
+}
+
+impl Certificate {
+    /// Reports what a single value cannot say about itself.
+    pub(crate) fn check(&self, at: &mut Reader<'_>) {
+        at.below("snis", |at| {
+            if self.snis.is_empty() {
+                let hint = "the names that clients ask for, such as api.acme.com or *.acme.com";
+                at.error_with_hint(Code::BadValue, "at least one SNI is needed", hint);
+            }
+            let names: Vec<String> = self.snis.iter().map(ToString::to_string).collect();
+            super::route::repeated(names.iter().map(String::as_str), at);
+            for (index, name) in names.iter().enumerate() {
+                if name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok() {
+                    at.below(&index.to_string(), |at| {
+                        let message =
+                            format!("{name:?} is an address, which no client sends as SNI");
+                        at.error_with_hint(Code::BadHost, message, "use host names");
+                    });
+                }
+            }
+        });
+    }
+}
