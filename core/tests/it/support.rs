@@ -1,6 +1,6 @@
 //! A repository in a folder of its own, and short ways to change it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -36,7 +36,18 @@ pub(crate) fn clock() -> refgate_core::repository::Clock {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let folder = TempDir::new().expect("a folder");
+        Self::within(TempDir::new().expect("a folder"))
+    }
+
+    /// Where flushing costs nothing, if there is such a place: for tests that write a lot and do not
+    /// look at what survives.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+        Self::within(folder.expect("a folder"))
+    }
+
+    fn within(folder: TempDir) -> Self {
         let path = folder.path().join("config.git");
         let repository = Repository::open_or_create(&path, clock()).expect("a repository");
         Self { repository, folder }
