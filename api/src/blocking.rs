@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use refgate_core::repository::Repository;
+use refgate_core::repository::{MaintenanceStats, Repository};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -32,6 +32,12 @@ impl Store {
     pub fn new(repository: Repository) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self { repository, reads: Lane::new(cores * 4, 512), writes: Lane::new(64, 512) }
+    }
+
+    /// What the repository's maintenance did so far; does not block.
+    #[must_use]
+    pub fn maintenance(&self) -> MaintenanceStats {
+        self.repository.maintenance()
     }
 
     /// Runs work that only reads.

@@ -7,6 +7,7 @@
 
 pub mod apply;
 pub mod args;
+pub mod check;
 pub mod completions;
 pub mod diff;
 pub mod failure;
@@ -14,6 +15,8 @@ pub mod group;
 pub mod history;
 pub mod input;
 pub mod node;
+pub mod object;
+pub mod reindex;
 pub mod rollback;
 pub mod route;
 pub mod runtime;
@@ -29,6 +32,7 @@ pub mod version;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use refgate_core::object::ObjectKind;
 
 use self::args::{Connection, Remote, RemoteNoun};
 use self::failure::Failure;
@@ -69,6 +73,12 @@ pub enum Command {
     Route(RemoteNoun<route::RouteCommand>),
     /// What a group owns about a service: hosts, nodes, path prefix
     Runtime(RemoteNoun<runtime::RuntimeCommand>),
+    /// Consumers of a group: who may call, and by which credentials
+    Consumer(RemoteNoun<object::ObjectCommand>),
+    /// Certificates of a group
+    Certificate(RemoteNoun<object::ObjectCommand>),
+    /// Global rules of a group: plugins that run for every request
+    GlobalRule(RemoteNoun<object::ObjectCommand>),
     /// Versions of a service
     Version(RemoteNoun<version::VersionCommand>),
     /// Promote a version of a service to other groups
@@ -96,6 +106,17 @@ pub enum Command {
     Apply(Remote<apply::ApplyArgs>),
     /// Check files without writing anything
     Validate(Remote<validate::ValidateArgs>),
+    /// Check a configuration repository on this machine: objects, refs, versions, groups, index
+    ///
+    /// Reads every object and proves every group, and writes nothing; a control plane may run on the
+    /// repository meanwhile. Ends with 0 when the repository is sound and with 1 when it is not.
+    Check(check::CheckArgs),
+    /// Make the disposable index beside a configuration repository anew
+    ///
+    /// The index holds what walking the history would tell and nothing else; a control plane makes
+    /// it anew by itself where it is absent, damaged or of another version. No control plane may
+    /// run on the repository meanwhile.
+    Reindex(reindex::ReindexArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -125,12 +146,23 @@ impl Cli {
                 refgate_proxy::command::log_to_stderr();
                 failure::report(refgate_proxy::command::run(args).map_err(Failure::program))
             }
+            Command::Check(args) => args.run(output),
+            Command::Reindex(args) => args.run(output),
             Command::Completions(args) => failure::report(args.run()),
             Command::Status(remote) => ask(remote.connection, remote.args, output),
             Command::Group(noun) => ask(noun.connection, noun.command, output),
             Command::Service(noun) => ask(noun.connection, noun.command, output),
             Command::Route(noun) => ask(noun.connection, noun.command, output),
             Command::Runtime(noun) => ask(noun.connection, noun.command, output),
+            Command::Consumer(noun) => {
+                ask(noun.connection, noun.command.of(ObjectKind::Consumer), output)
+            }
+            Command::Certificate(noun) => {
+                ask(noun.connection, noun.command.of(ObjectKind::Certificate), output)
+            }
+            Command::GlobalRule(noun) => {
+                ask(noun.connection, noun.command.of(ObjectKind::GlobalRule), output)
+            }
             Command::Version(noun) => ask(noun.connection, noun.command, output),
             Command::Sync(remote) => ask(remote.connection, remote.args, output),
             Command::Rollback(remote) => ask(remote.connection, remote.args, output),

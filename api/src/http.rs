@@ -12,6 +12,7 @@ mod gateway;
 mod group;
 mod history;
 mod matrix;
+mod object;
 mod page;
 mod params;
 mod path;
@@ -21,6 +22,7 @@ mod rollback;
 mod route;
 mod runtime;
 mod service;
+mod targets;
 mod version;
 mod write;
 
@@ -32,6 +34,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use refgate_core::name::{CertificateName, ConsumerName, RuleName};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Access;
@@ -128,7 +131,7 @@ fn endpoints() -> Vec<Endpoint> {
     const ROUTE: &str = "/v1/groups/{group}/services/{service}/routes/{route}";
     const RUNTIME: &str = "/v1/groups/{group}/services/{service}/runtime";
     const VERSIONS: &str = "/v1/groups/{group}/services/{service}/versions";
-    vec![
+    let mut endpoints = vec![
         endpoint(GET, "/v1/groups", Token, group::list),
         endpoint(POST, "/v1/groups", Token, group::create),
         endpoint(GET, "/v1/groups/{group}", Token, group::get),
@@ -155,6 +158,7 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(POST, "/v1/groups/{group}/rollback", Token, rollback::group),
         endpoint(GET, "/v1/groups/{group}/history", Token, history::list),
         endpoint(GET, "/v1/groups/{group}/commits/{commit}", Token, history::get),
+        endpoint(GET, "/v1/groups/{group}/diff", Token, history::diff),
         endpoint(POST, "/v1/groups/{group}/commit", Token, bundle::commit),
         endpoint(GET, "/v1/groups/{group}/events", Token, events::stream),
         endpoint(GET, "/v1/services", Token, matrix::list),
@@ -168,7 +172,23 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, "/healthz", Open, probe::health),
         endpoint(GET, "/readyz", Open, probe::ready),
         endpoint(GET, "/metrics", Open, probe::metrics),
-    ]
+    ];
+    endpoints.extend(object::endpoints::<ConsumerName>(
+        "/v1/groups/{group}/consumers",
+        "/v1/groups/{group}/consumers/{consumer}",
+        "/v1/groups/{group}/consumers/{consumer}/copy",
+    ));
+    endpoints.extend(object::endpoints::<CertificateName>(
+        "/v1/groups/{group}/certificates",
+        "/v1/groups/{group}/certificates/{certificate}",
+        "/v1/groups/{group}/certificates/{certificate}/copy",
+    ));
+    endpoints.extend(object::endpoints::<RuleName>(
+        "/v1/groups/{group}/global-rules",
+        "/v1/groups/{group}/global-rules/{rule}",
+        "/v1/groups/{group}/global-rules/{rule}/copy",
+    ));
+    endpoints
 }
 
 /// The whole API as a service.

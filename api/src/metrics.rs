@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use refgate_core::repository::MaintenanceStats;
 
 use crate::fleet::Fleet;
 
@@ -69,13 +70,16 @@ impl Metrics {
 
     /// The page.
     #[must_use]
-    pub fn render(&self, fleet: &Fleet) -> String {
+    pub fn render(&self, fleet: &Fleet, maintenance: &MaintenanceStats) -> String {
         let mut page = String::new();
         let counters = self.lock();
         let mut family = |name: &str, help: &str, kind: &str, samples: &[(String, String)]| {
             let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for (labels, value) in samples {
-                let _ = writeln!(page, "{name}{{{labels}}} {value}");
+                let _ = match labels.as_str() {
+                    "" => writeln!(page, "{name} {value}"),
+                    labels => writeln!(page, "{name}{{{labels}}} {value}"),
+                };
             }
         };
         let requests = counters.requests.iter().map(|((method, route, status), count)| {
@@ -105,6 +109,20 @@ impl Metrics {
         });
         let help = "Known gateway instances, by group and state.";
         family("refgate_gateway_instances", help, "gauge", &instances.collect::<Vec<_>>());
+        let of = |value: String| [(String::new(), value)];
+        let help = "Runs of the repository's maintenance, by how they ended.";
+        let runs = [("done", maintenance.runs), ("failed", maintenance.failures)]
+            .map(|(outcome, count)| (format!(r#"outcome="{outcome}""#), count.to_string()));
+        family("refgate_maintenance_runs_total", help, "counter", &runs);
+        let help = "Time spent on the repository's maintenance.";
+        let spent = of(maintenance.spent.as_secs_f64().to_string());
+        family("refgate_maintenance_seconds_total", help, "counter", &spent);
+        let help = "Objects of the repository in a file of their own, when they were last counted.";
+        let loose = of(maintenance.loose_objects.to_string());
+        family("refgate_repository_loose_objects", help, "gauge", &loose);
+        let help = "Packs of the repository, when they were last counted.";
+        let packs = of(maintenance.packs.to_string());
+        family("refgate_repository_packs", help, "gauge", &packs);
         page
     }
 }

@@ -127,6 +127,12 @@ impl Field for String {
     }
 }
 
+impl Field for bool {
+    fn read(value: Value, pointer: &str) -> Result<Self, Diagnostic> {
+        value.as_bool().ok_or_else(|| wrong_type(pointer, "true or false", &value))
+    }
+}
+
 impl Field for u64 {
     fn read(value: Value, pointer: &str) -> Result<Self, Diagnostic> {
         value.as_u64().ok_or_else(|| wrong_type(pointer, "a whole number", &value))

@@ -1,6 +1,7 @@
 //! Paths of the API, each segment escaped.
 
 use refgate_core::name::{GroupName, RouteName, ServiceName};
+use refgate_core::object::ObjectName;
 use refgate_core::version::Version;
 
 /// Path and query of one request, without the address of the server.
@@ -61,6 +62,18 @@ impl Endpoint {
     pub fn route(group: &GroupName, service: &ServiceName, route: &RouteName) -> Self {
         let (group, service) = (group.as_str(), service.as_str());
         Self::at(&["groups", group, "services", service, "routes", route.as_str()])
+    }
+
+    /// One consumer, certificate or global rule of a group.
+    #[must_use]
+    pub fn object(group: &GroupName, object: &ObjectName) -> Self {
+        Self::at(&["groups", group.as_str(), object.kind().folder(), object.as_str()])
+    }
+
+    /// Its copies in other groups.
+    #[must_use]
+    pub fn object_copy(group: &GroupName, object: &ObjectName) -> Self {
+        Self::at(&["groups", group.as_str(), object.kind().folder(), object.as_str(), "copy"])
     }
 
     /// The matrix of services and groups.

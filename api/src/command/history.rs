@@ -26,6 +26,9 @@ pub struct HistoryArgs {
     /// Only what happened to this service
     #[arg(long, value_name = "SERVICE", help_heading = "Filters")]
     service: Option<ServiceName>,
+    /// Only what happened to this file, such as services/httpbin/routes/get.json
+    #[arg(long, value_name = "FILE", help_heading = "Filters")]
+    path: Option<String>,
     /// Only what this person or program did
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     actor: Option<String>,
@@ -54,7 +57,7 @@ pub struct HistoryArgs {
     #[arg(
         long,
         value_name = "COMMIT",
-        conflicts_with_all = ["service", "actor", "event", "since", "until", "limit", "after"]
+        conflicts_with_all = ["service", "path", "actor", "event", "since", "until", "limit", "after"]
     )]
     commit: Option<CommitId>,
 }
@@ -121,6 +124,7 @@ impl HistoryArgs {
         let now = Timestamp::now();
         let endpoint = Endpoint::of_group(&self.group.group, "history")
             .query_if("service", self.service.as_ref())
+            .query_if("path", self.path.as_ref())
             .query_if("actor", self.actor.as_ref())
             .query_if("event", self.event.as_ref())
             .query_if("since", self.since.map(|when| when.moment(now)).as_ref())

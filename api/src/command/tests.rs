@@ -48,6 +48,12 @@ fn lines_that_people_type() {
         "runtime set -g uat httpbin --host uat.acme.com --node 127.0.0.1:8081",
         "runtime put -g uat httpbin -f x.json",
         "runtime patch -g uat httpbin -f -",
+        "consumer list -g test",
+        "consumer get -g test Mobile_App",
+        "consumer put -g test Mobile_App -f app.yaml --dry-run",
+        "certificate patch -g test web -p {} --if-match abc",
+        "certificate delete -g test web --wait 5",
+        "global-rule copy all --from test --to uat,production --replace --reason x",
         "version list httpbin",
         "version list httpbin -g test",
         "version get httpbin 1.0.0",
@@ -60,6 +66,11 @@ fn lines_that_people_type() {
          --until 2026-01-31 --limit 5",
         "history -g uat --commit 0123456789abcdef0123456789abcdef01234567",
         "diff httpbin --from 1.0.0 --to group:uat",
+        "diff group:uat group:production",
+        "diff group:uat group:production --services-only -o json",
+        "history -g uat --path services/httpbin/routes/get.json",
+        "reindex --data-dir x",
+        "reindex --repository x/config.git -o json",
         "apply -g test -f config --prune",
         "validate config -g test",
         "completions zsh",
@@ -80,6 +91,8 @@ fn lines_that_are_wrong_usage() {
         ("service create -g test a --node 127.0.0.1", ErrorKind::ValueValidation),
         ("service create -g test a --method GET", ErrorKind::MissingRequiredArgument),
         ("route put -g test a b --method FETCH", ErrorKind::ValueValidation),
+        ("consumer put -g test a", ErrorKind::MissingRequiredArgument),
+        ("certificate copy web --to uat", ErrorKind::MissingRequiredArgument),
         ("sync a --to uat", ErrorKind::MissingRequiredArgument),
         ("sync a --from test", ErrorKind::MissingRequiredArgument),
         ("sync a --from test --to uat --version 1.0", ErrorKind::ValueValidation),
@@ -90,6 +103,10 @@ fn lines_that_are_wrong_usage() {
         ("rollback -g uat --to 1.0.0", ErrorKind::MissingRequiredArgument),
         ("rollback -g uat --revision 3 --commit x", ErrorKind::ValueValidation),
         ("diff a --from 1.0.0 --to uat", ErrorKind::ValueValidation),
+        ("diff a --from 1.0.0", ErrorKind::MissingRequiredArgument),
+        ("diff group:uat", ErrorKind::MissingRequiredArgument),
+        ("diff a --from 1.0.0 --to 1.1.0 --services-only", ErrorKind::MissingRequiredArgument),
+        ("reindex --data-dir x --repository y", ErrorKind::ArgumentConflict),
         ("history -g uat --limit 0", ErrorKind::ValueValidation),
         ("status --server localhost:7080", ErrorKind::ValueValidation),
         ("up --gateway test=127.0.0.1:9080,tls=127.0.0.1:9443", ErrorKind::ValueValidation),
@@ -319,4 +336,45 @@ fn validation_findings_are_the_answer_and_a_failure() {
         serde_json::from_str::<Value>(&ran.seen[0].body).unwrap(),
         json!({"files": {"group.json": "{\"x\": 1, \"x\": 2}"}, "group": "uat"})
     );
+}
+
+#[test]
+fn groups_are_compared_as_a_whole() {
+    let change = json!({
+        "file": "services/x/routes/y.json", "pointer": "/timeout/read", "op": "changed",
+        "from": 60, "to": 10
+    });
+    let body = json!({"from": "group:uat", "to": "group:test", "changes": [change]});
+    let ran = run("diff group:uat group:test --services-only", vec![ok(&body)]);
+    assert_eq!(ran.code, failure::DONE, "{}", ran.messages);
+    assert_eq!(ran.seen[0].line, "GET /v1/groups/uat/diff?to=test&services_only=true HTTP/1.1");
+    assert_eq!(ran.answers, "~ services/x/routes/y.json\n    ~ /timeout/read: 60 → 10\n");
+    let mixed = parse("diff httpbin group:test").unwrap().run_with(Output::standard);
+    assert_eq!(mixed, failure::USAGE);
+}
+
+#[test]
+fn group_owned_objects_are_listed_shown_and_copied() {
+    let key = json!({"type": "key-auth", "key": "$env://KEY"});
+    let list = json!({"items": [{"name": "App", "description": "phones",
+        "credentials": {"main": key}}], "next": null});
+    let ran = run("consumer list -g test", vec![ok(&list)]);
+    assert_eq!(ran.seen[0].line, "GET /v1/groups/test/consumers HTTP/1.1");
+    assert_eq!(ran.answers, "NAME  CREDENTIALS      DESCRIPTION\nApp   main (key-auth)  phones\n");
+    let certificate = json!({"description": "", "labels": {}, "snis": ["a.com", "*.a.com"],
+        "certificate": "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+        "private_key": "$file:///key.pem"});
+    let ran = run("certificate get -g test web", vec![ok(&certificate)]);
+    assert_eq!(
+        ran.answers,
+        "name         web\ngroup        test\nsnis         a.com, *.a.com\n\
+         certificate  1 PEM block\nprivate_key  $file:///key.pem\n"
+    );
+    let ran = run("global-rule copy all --from test --to uat --replace", vec![ok(&written())]);
+    assert_eq!(ran.seen[0].line, "POST /v1/groups/test/global-rules/all/copy HTTP/1.1");
+    assert_eq!(ran.seen[0].body, r#"{"to":"uat","replace":true}"#);
+    assert_eq!(ran.answers, "test: global rule all copied (revision 2, commit 01234567)\n");
+    let ran = run("certificate get -g test Web", vec![]);
+    assert_eq!(ran.code, failure::USAGE);
+    assert!(ran.messages.contains("certificate name"), "{}", ran.messages);
 }

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use refgate_core::name::ServiceName;
+use refgate_core::object::ObjectKind;
 use serde_json::{Map, Value, json};
 
 use super::input::{self, Format, InputError, Source};
@@ -186,6 +187,7 @@ pub fn place(path: &Path) -> Option<String> {
         [.., "services", service, "service"] => format!("services/{service}/service"),
         [.., "services", service, "routes", route] => format!("services/{service}/routes/{route}"),
         [.., "runtime", service] => format!("runtime/{service}"),
+        [.., folder, name] if ObjectKind::of_folder(folder).is_some() => format!("{folder}/{name}"),
         [.., "group"] => "group".to_owned(),
         _ => return None,
     };

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use refgate_core::change::Operation;
 use refgate_core::diagnostic::Diagnostic;
-use refgate_core::name::{CommitId, GroupName};
+use refgate_core::name::GroupName;
 use serde_json::{Map, Value, json};
 
 use super::params::NoParams;
@@ -20,13 +20,13 @@ use crate::body::fields::Fields;
 pub(super) async fn commit(
     State(api): State<Api>,
     At((group,)): At<(GroupName,)>,
-    mut write: Write,
+    write: Write,
     body: Bundle,
 ) -> Answer {
     let mut fields = Fields::of(body.0);
     let files = fields.required::<Map<String, Value>>("files");
     let message = fields.optional::<String>("message");
-    write.precondition.expect_head = fields.optional::<CommitId>("expect_head");
+    let write = write.expecting(fields.optional("expect_head"));
     let files = fields.finish(|| Some(files?.into_iter().collect()))?;
     write.run(&api, group, Operation::Commit { files, message }).await
 }

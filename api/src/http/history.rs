@@ -1,8 +1,12 @@
-//! What happened in a group: events, newest first, and one event with what it changed.
+//! What happened in a group: events, newest first, and one event with what it changed; what sets
+//! it apart from another group.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::IntoResponse;
 use refgate_core::name::{CommitId, GroupName, Revision};
+use refgate_core::repository::Repository;
 use refgate_core::view::HistoryFilter;
 
 use super::page::{self, PageParams};
@@ -37,6 +41,23 @@ pub(super) async fn get(
     conditional::respond(&headers, &commit.to_string(), &found)
 }
 
+/// What would change in the group if it became what another one is.
+pub(super) async fn diff(
+    State(api): State<Api>,
+    At((group,)): At<(GroupName,)>,
+    mut params: Params,
+) -> Answer {
+    let to: Option<GroupName> = params.parsed("to")?;
+    let services_only = params.flag("services_only")?;
+    params.finish()?;
+    let to = to.ok_or_else(|| {
+        let detail = "the query parameter \"to\" is missing; give the group to compare with";
+        Problem::new(Kind::MalformedRequest, detail)
+    })?;
+    let read = move |repository: &Repository| repository.diff_groups(&group, &to, services_only);
+    Ok(Json(api.store.read(read).await?).into_response())
+}
+
 fn filter(mut params: Params) -> Result<HistoryFilter, Problem> {
     let page = PageParams::take(&mut params)?;
     let after = page.after.map(|text| text.parse().map(Revision)).transpose().map_err(|_| {
@@ -47,6 +68,7 @@ fn filter(mut params: Params) -> Result<HistoryFilter, Problem> {
     })?;
     let filter = HistoryFilter {
         service: params.parsed("service")?,
+        path: params.text("path")?,
         actor: params.text("actor")?,
         event: params.text("event")?,
         since: params.parsed("since")?,

@@ -36,5 +36,5 @@ pub(super) async fn ready(State(api): State<Api>, _: NoParams) -> Answer {
 /// Counters for Prometheus.
 pub(super) async fn metrics(State(api): State<Api>, _: NoParams) -> Answer {
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((content_type, api.metrics.render(&api.fleet)).into_response())
+    Ok((content_type, api.metrics.render(&api.fleet, &api.store.maintenance())).into_response())
 }

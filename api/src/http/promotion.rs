@@ -1,21 +1,20 @@
 //! Sync: a version of a service, or several services, to another group or to several.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
 use refgate_core::change::{Operation, Sync, SyncSource};
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::json::join;
 use refgate_core::merge::OnConflict;
-use refgate_core::name::{GroupName, ServiceName};
+use refgate_core::name::{CommitId, GroupName, ServiceName};
 use refgate_core::version::Version;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::path::At;
+use super::targets::Targets;
 use super::write::Write;
 use super::{Answer, Api};
 use crate::body::Document;
-use crate::body::fields::{Field, Fields, parsed, wrong_type};
+use crate::body::fields::{Field, Fields, parsed};
 use crate::problem::Problem;
 
 /// One service of a group, as it is there.
@@ -73,6 +72,8 @@ struct Order {
     to: Targets,
     sync: Sync,
     reason: Option<String>,
+    /// The commit that the target must be at; of one target only.
+    expect_head: Option<CommitId>,
 }
 
 impl Order {
@@ -85,69 +86,28 @@ impl Order {
         let to = fields.required::<Targets>("to");
         let on_conflict = fields.optional::<OnConflict>("on_conflict").unwrap_or_default();
         let reason = fields.optional::<String>("reason");
+        let expect_head = fields.optional::<CommitId>("expect_head");
+        if expect_head.is_some() && matches!(to, Some(Targets::Many(_))) {
+            let message = "several groups are not at one commit";
+            let refusal = Diagnostic::error("", "/expect_head", Code::BadValue, message);
+            fields.refuse(refusal.with_hint("sync to one group at a time, or leave it out"));
+        }
         fields.finish(|| {
             let sync = Sync { services: services()?, runtime, on_conflict };
-            Some(Self { to: to?, sync, reason })
+            Some(Self { to: to?, sync, reason, expect_head })
         })
     }
 
     /// To one group: a write. To a list: results.
     async fn run_one(self, api: &Api, write: &Write) -> Answer {
-        match self.to {
-            Targets::One(group) => {
-                let operation = Operation::Sync(self.sync);
-                write.clone().run_because(api, group, operation, self.reason).await
-            }
-            Targets::Many(_) => self.run_all(api, write).await,
-        }
+        let write = write.clone().expecting(self.expect_head);
+        self.to.write(api, &write, Operation::Sync(self.sync), self.reason).await
     }
 
-    /// To every target for itself: one that refuses keeps no other from taking.
+    /// To every target for itself, and results for each.
     async fn run_all(self, api: &Api, write: &Write) -> Answer {
-        let targets = match self.to {
-            Targets::One(group) => vec![group],
-            Targets::Many(groups) => groups,
-        };
-        let mut results = Vec::with_capacity(targets.len());
-        for group in targets {
-            let operation = Operation::Sync(self.sync.clone());
-            let reason = self.reason.clone();
-            match write.perform(api, group.clone(), operation, reason).await {
-                Ok(done) => results.extend(done.bodies()?),
-                Err(problem) => {
-                    let error = problem.to_json(&write.request_id.0);
-                    results.push(json!({"group": group, "error": error}));
-                }
-            }
-        }
-        Ok(Json(json!({"results": results})).into_response())
-    }
-}
-
-/// `to`: a group, or a list of groups.
-enum Targets {
-    One(GroupName),
-    Many(Vec<GroupName>),
-}
-
-impl Field for Targets {
-    fn read(value: Value, pointer: &str) -> Result<Self, Diagnostic> {
-        let items = match value {
-            Value::Array(items) if !items.is_empty() => items,
-            Value::String(_) => return GroupName::read(value, pointer).map(Self::One),
-            other => return Err(wrong_type(pointer, "a group or a list of groups", &other)),
-        };
-        let mut groups = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            let pointer = join(pointer, &index.to_string());
-            let group = GroupName::read(item, &pointer)?;
-            if groups.contains(&group) {
-                let message = format!("the group {group} stands twice");
-                return Err(Diagnostic::error("", pointer, Code::BadValue, message));
-            }
-            groups.push(group);
-        }
-        Ok(Self::Many(groups))
+        let write = write.clone().expecting(self.expect_head);
+        self.to.write_each(api, &write, Operation::Sync(self.sync), self.reason).await
     }
 }
 

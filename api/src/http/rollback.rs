@@ -20,6 +20,7 @@ pub(super) async fn service(
     let mut fields = Fields::of(body.0);
     let version = fields.required::<String>("version");
     let reason = fields.optional::<String>("reason");
+    let write = write.expecting(fields.optional("expect_head"));
     let version = fields.finish(|| version)?;
     write.run_because(&api, group, Operation::RollbackService { service, version }, reason).await
 }
@@ -34,6 +35,7 @@ pub(super) async fn group(
     let revision = fields.optional::<u64>("revision").map(Revision);
     let commit = fields.optional::<CommitId>("commit");
     let reason = fields.optional::<String>("reason");
+    let write = write.expecting(fields.optional("expect_head"));
     if revision.is_some() == commit.is_some() {
         let message = "give either the key \"revision\" or the key \"commit\"";
         fields.refuse(Diagnostic::error("", "", Code::MissingKey, message));

@@ -4,6 +4,7 @@
 mod bad_input;
 mod conditional;
 mod fleet;
+mod object;
 mod story;
 
 use anyhow::{Context, Result};
@@ -141,6 +142,9 @@ fn sample(path: &str) -> String {
     path.replace("{group}", "test")
         .replace("{service}", "httpbin")
         .replace("{route}", "get-headers")
+        .replace("{consumer}", "app")
+        .replace("{certificate}", "web")
+        .replace("{rule}", "all")
         .replace("{version}", "1.0.0")
         .replace("{commit}", &"0".repeat(40))
 }
@@ -196,7 +200,10 @@ async fn every_read_of_a_group_that_is_not_there_is_not_found() -> Result<()> {
     let harness = Harness::new()?;
     for endpoint in endpoints() {
         if endpoint.method == Method::GET && endpoint.path.contains("{group}") {
-            let path = sample(&endpoint.path.replace("{group}", "nowhere"));
+            let mut path = sample(&endpoint.path.replace("{group}", "nowhere"));
+            if endpoint.path.ends_with("/diff") {
+                path += "?to=test";
+            }
             let reply = harness.get(&path).await?;
             reply.expect_problem(StatusCode::NOT_FOUND, "not_found").context(path)?;
         }

@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use refgate_core::change::{Change, Operation, PlanView, Precondition, Written};
 use refgate_core::event::Actor;
 use refgate_core::json::merge_patch;
-use refgate_core::name::GroupName;
+use refgate_core::name::{CommitId, GroupName};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -58,6 +58,12 @@ pub(super) enum Done {
 }
 
 impl Write {
+    /// The same write, of which the group must be at this commit.
+    pub(super) fn expecting(mut self, head: Option<CommitId>) -> Self {
+        self.precondition.expect_head = head;
+        self
+    }
+
     /// Makes the change and answers it.
     pub(super) async fn run(self, api: &Api, group: GroupName, operation: Operation) -> Answer {
         self.run_because(api, group, operation, None).await
@@ -148,9 +154,12 @@ impl Done {
         }
     }
 
-    /// The same, one for each service that it is about.
+    /// The same, one for each service that it is about; one where it is about something else.
     pub(super) fn bodies(self) -> Result<Vec<Value>, Problem> {
         let Self::Written(mut written, convergence) = self else { return Ok(vec![self.body()?]) };
+        if written.services.is_empty() {
+            return Ok(vec![Self::Written(written, convergence).body()?]);
+        }
         let services = std::mem::take(&mut written.services);
         let each = services.into_iter().map(|service| {
             let written = Written { services: vec![service], ..Written::clone(&written) };

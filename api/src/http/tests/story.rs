@@ -104,6 +104,12 @@ async fn history_tells_the_events_page_by_page() -> Result<()> {
     }
     assert_eq!(subjects, ["route.updated", "route.created", "service.created"]);
 
+    let of_file = "/v1/groups/test/history?path=runtime/httpbin.json";
+    let of_file = harness.get(of_file).await?.body;
+    let events = of_file["items"].as_array().context("items")?;
+    assert_eq!(events.len(), 1, "{of_file}");
+    assert_eq!(events[0]["event"], "service.created");
+
     let newest = harness.get("/v1/groups/test/history?limit=1").await?.body["items"][0].clone();
     let commit = newest["commit"].as_str().context("a commit")?;
     let event = harness.get(&format!("/v1/groups/test/commits/{commit}")).await?;
@@ -111,6 +117,29 @@ async fn history_tells_the_events_page_by_page() -> Result<()> {
     assert!(event["changes"].as_array().is_some_and(|changes| !changes.is_empty()), "{event}");
     assert_eq!(event["actor"], "admin");
     assert!(newest["request_id"].is_string());
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_groups_are_compared_as_a_whole() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let body = json!({"to": "uat", "version": "1.0.0"});
+    let synced = harness.post("/v1/groups/test/services/httpbin/sync", body).await?;
+    assert!(synced.status.is_success(), "{synced:?}");
+    let same = harness.get("/v1/groups/test/diff?to=uat&services_only=true").await?;
+    let same = same.expect(StatusCode::OK)?;
+    assert_eq!(same, json!({"from": "group:test", "to": "group:uat", "changes": []}));
+    let diff = harness.get("/v1/groups/test/diff?to=uat").await?.expect(StatusCode::OK)?;
+    let changes = diff["changes"].as_array().context("changes")?;
+    assert!(changes.iter().any(|change| change["file"] == "runtime/httpbin.json"), "{diff}");
+    for (query, status, code) in [
+        ("", StatusCode::BAD_REQUEST, "malformed_request"),
+        ("?to=uat&services_only=maybe", StatusCode::BAD_REQUEST, "malformed_request"),
+        ("?to=nowhere", StatusCode::NOT_FOUND, "not_found"),
+    ] {
+        let reply = harness.get(&format!("/v1/groups/test/diff{query}")).await?;
+        reply.expect_problem(status, code)?;
+    }
     Ok(())
 }
 
@@ -200,5 +229,24 @@ async fn several_files_in_one_commit() -> Result<()> {
     check_write(&done.body, "test", true);
     let moved = harness.post(path, body).await?;
     moved.expect_problem(StatusCode::CONFLICT, "concurrent_update")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_that_moved_refuses_what_was_planned_on_it() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let sync = "/v1/groups/test/services/httpbin/sync";
+    let head = harness.get("/v1/groups/uat").await?.body["head"].clone();
+    let body = json!({"to": "uat", "version": "1.0.0", "expect_head": head});
+    harness.post(sync, body).await?.expect(StatusCode::CREATED)?;
+    let body = json!({"to": "uat", "expect_head": head});
+    harness.post(sync, body).await?.expect_problem(StatusCode::CONFLICT, "concurrent_update")?;
+    let body = json!({"to": ["uat", "production"], "expect_head": head});
+    let refused = harness.post(sync, body).await?;
+    refused.expect_problem(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed")?;
+    let rollback = "/v1/groups/uat/services/httpbin/rollback";
+    let body = json!({"version": "1.0.0", "expect_head": head});
+    let refused = harness.post(rollback, body).await?;
+    refused.expect_problem(StatusCode::CONFLICT, "concurrent_update")?;
     Ok(())
 }
