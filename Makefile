@@ -1,9 +1,9 @@
 # The targets are the steps of CI; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ci bench fmt clean
+.PHONY: help setup demo test lint ci bench bench-store fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## bring what building and testing needs: cmake, a C compiler, git, curl
 	@.ci/setup
@@ -24,6 +24,9 @@ ci: lint test ## what .ci/run runs
 
 bench: setup ## the gateway beside an empty Pingora proxy and nginx (Linux, a few minutes)
 	@tests/bench/gateway.sh
+
+bench-store: setup ## writes, syncs and validation beside the git command and etcd (Linux, some minutes)
+	@tests/bench/store.sh
 
 fmt: ## format the code
 	cargo fmt --all

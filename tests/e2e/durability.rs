@@ -1,7 +1,8 @@
 //! What was acknowledged survives: the process is killed at random points between and
-//! within writes, started again on the same directory, and everything it said yes to is
-//! there.
+//! within writes, versions and syncs, alone and in batches, and started again on the same
+//! directory. Everything it said yes to is there, once; refs only went forward.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -12,17 +13,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use refgate_tests::git::Git;
 use refgate_tests::http::Client;
-use refgate_tests::stage::{GROUPS, Refgate};
+use refgate_tests::process::run;
+use refgate_tests::stage::{GROUPS, Refgate, refgate as refgate_command};
 use refgate_tests::wait::wait_for;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 8;
+
+/// Writers of a round: one syncs, one makes versions, the others fill batches.
+const WRITERS: usize = 6;
 
 /// A change that was answered with success.
 struct Acknowledged {
     group: String,
     commit: String,
+    request: String,
+    /// Whether it is a commit; a version alone is a tag.
+    is_commit: bool,
     /// A file of the group's branch that the change wrote, and what stands in it.
     file: String,
     contains: String,
@@ -34,16 +42,9 @@ struct Acknowledged {
 struct Journal(Mutex<Vec<Acknowledged>>, AtomicUsize);
 
 impl Journal {
-    fn note(&self, answer: &Value, file: String, contains: &str, tag: Option<String>) {
-        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+    fn note(&self, acknowledged: Acknowledged) {
         if let Ok(mut entries) = self.0.lock() {
-            entries.push(Acknowledged {
-                group: text("group"),
-                commit: text("commit"),
-                file,
-                contains: contains.to_owned(),
-                tag,
-            });
+            entries.push(acknowledged);
         }
         self.1.fetch_add(1, Ordering::SeqCst);
     }
@@ -60,16 +61,18 @@ fn every_acknowledged_change_survives_sigkill() -> anyhow::Result<()> {
     let git = Git::at(data.join("config.git"));
     let journal = Journal::default();
     let mut chance = Chance::new();
+    let mut refs = BTreeMap::new();
     for round in 0..ROUNDS {
         let mut refgate = Refgate::up(&data).with_context(|| format!("round {round}"))?;
-        check(&git, &journal).with_context(|| format!("after kill {round}, {chance}"))?;
+        check(&git, &journal, &mut refs)
+            .with_context(|| format!("after kill {round}, {chance}"))?;
         if round == 0 {
             seed(&refgate.api)?;
         }
         let enough = journal.count() + 3 + chance.below(20);
         let moment = Duration::from_micros(chance.below(15_000) as u64);
         thread::scope(|scope| -> anyhow::Result<()> {
-            for writer in 0..3 {
+            for writer in 0..WRITERS {
                 let (api, journal) = (refgate.api.clone(), &journal);
                 scope.spawn(move || write_until_it_dies(&api, journal, round, writer));
             }
@@ -80,14 +83,18 @@ fn every_acknowledged_change_survives_sigkill() -> anyhow::Result<()> {
             // Not to wait for something: to strike at any point within a write.
             thread::sleep(moment);
             refgate.process().kill()?;
-            written
+            written?;
+            // As the kill left it, before anything is tidied up.
+            check(&git, &journal, &mut refs)
         })
         .with_context(|| format!("round {round}, {chance}"))?;
     }
     let refgate = Refgate::up(&data)?;
-    check(&git, &journal).with_context(|| format!("at the end, {chance}"))?;
+    check(&git, &journal, &mut refs).with_context(|| format!("at the end, {chance}"))?;
     // Nothing was left behind that is in the way of the next write.
     put_route(&refgate.api, "alpha", "after-all", "/after-all")?;
+    let verdict = run(refgate_command()?.args(["check", "-o", "json", "--data-dir"]).arg(&data))?;
+    anyhow::ensure!(verdict.code() == 0, "{}{}", verdict.stdout, verdict.stderr);
     for group in GROUPS {
         let groups = refgate.api.get(&format!("/v1/groups/{group}"))?.expect(200)?.body()?;
         assert_eq!(groups["head"], git.refs()?[&format!("refs/heads/{group}")]);
@@ -117,7 +124,7 @@ fn a_lock_that_a_killed_process_left_is_in_nobodys_way() -> anyhow::Result<()> {
 }
 
 fn seed(api: &Client) -> anyhow::Result<()> {
-    for service in ["alpha", "beta"] {
+    for service in ["alpha", "beta", "gamma"] {
         let document = json!({
             "routes": {"first": {"paths": [format!("/{service}")]}},
             "runtime": {"upstreams": {"default": {"nodes": [{"host": "127.0.0.1", "port": 9}]}}},
@@ -133,56 +140,113 @@ fn put_route(api: &Client, service: &str, route: &str, path: &str) -> anyhow::Re
     api.json("PUT", &target, &document)?.expect(201)?.body()
 }
 
-/// Writes routes, and one writer versions as well, until the process is gone. A request
+/// Writes routes, and two writers versions as well, until the process is gone. A request
 /// without an answer is not noted: it may or may not have happened.
 fn write_until_it_dies(api: &Client, journal: &Journal, round: usize, writer: usize) {
     for n in 0.. {
-        let service = if writer == 0 { "beta" } else { "alpha" };
-        let route = format!("r{round}-{writer}-{n}");
-        let path = format!("/{service}/{route}");
-        let Ok(answer) = put_route(api, service, &route, &path) else {
+        if write_once(api, journal, round, writer, n).is_err() {
             return;
-        };
-        journal.note(&answer, format!("services/{service}/routes/{route}.json"), &path, None);
-        if writer != 0 {
-            continue;
         }
-        let version = format!("{round}.{n}.0");
-        let sync = json!({"to": "uat", "version": version});
-        let synced =
-            api.json("POST", "/v1/groups/test/services/beta/sync", &sync).and_then(|answer| {
-                anyhow::ensure!(answer.status < 300, "{}", answer.text);
-                answer.body()
-            });
-        let Ok(answer) = synced else {
-            return;
-        };
-        let file = format!("services/beta/routes/{route}.json");
-        journal.note(&answer, file, &path, Some(format!("beta/{version}")));
     }
 }
 
-fn check(git: &Git, journal: &Journal) -> anyhow::Result<()> {
+fn write_once(
+    api: &Client,
+    journal: &Journal,
+    round: usize,
+    writer: usize,
+    n: usize,
+) -> anyhow::Result<()> {
+    let service = ["beta", "gamma"].get(writer).copied().unwrap_or("alpha");
+    let route = format!("r{round}-{writer}-{n}");
+    let path = format!("/{service}/{route}");
+    let file = format!("services/{service}/routes/{route}.json");
+    let version = format!("{round}.{n}.0");
+    let ask = |what: &str, method: &str, target: &str, body: &Value, is_commit: bool| {
+        let request = format!("{what}-{route}");
+        let answer =
+            api.clone().with("x-request-id", &request).json(method, target, body)?.expect(201)?;
+        let answer = answer.body()?;
+        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+        journal.note(Acknowledged {
+            group: text("group"),
+            commit: text("commit"),
+            request,
+            is_commit,
+            file: file.clone(),
+            contains: path.clone(),
+            tag: (what != "put").then(|| format!("{service}/{version}")),
+        });
+        anyhow::Ok(())
+    };
+    let of_service = format!("/v1/groups/test/services/{service}");
+    let document = json!({"paths": [path]});
+    ask("put", "PUT", &format!("{of_service}/routes/{route}"), &document, true)?;
+    match service {
+        "beta" => {
+            let sync = json!({"to": "uat", "version": version});
+            ask("sync", "POST", &format!("{of_service}/sync"), &sync, true)
+        }
+        "gamma" => {
+            let tag = json!({"version": version});
+            ask("tag", "POST", &format!("{of_service}/versions"), &tag, false)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Compares the repository with the journal and with the refs as they were, and keeps the refs.
+fn check(git: &Git, journal: &Journal, refs: &mut BTreeMap<String, String>) -> anyhow::Result<()> {
     git.fsck()?;
+    let before = std::mem::replace(refs, git.refs()?);
+    for (name, old) in &before {
+        let now = refs.get(name).with_context(|| format!("{name} is gone"))?;
+        if name.starts_with("refs/tags/") {
+            anyhow::ensure!(now == old, "{name} moved from {old} to {now}");
+        } else {
+            git.run(&["merge-base", "--is-ancestor", old, now])
+                .with_context(|| format!("{name} did not go forward"))?;
+        }
+    }
     let entries = journal.0.lock().map_err(|_| anyhow::anyhow!("a writer panicked"))?;
-    let tags = git.refs()?;
     for group in GROUPS {
         // First-parent history that contains every acknowledged commit: refs only went forward.
-        let history = git.commits(group)?;
+        let format = "--format=%H %(trailers:key=Refgate-Request-Id,valueonly,separator=)";
+        let log = git.run(&["log", "--first-parent", format, &format!("refs/heads/{group}")])?;
+        let mut history: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (commit, request) in log.lines().filter_map(|line| line.split_once(' ')) {
+            history.entry(request).or_default().push(commit);
+        }
+        let commits: Vec<&str> = history.values().flatten().copied().collect();
         let files = git.run(&["ls-tree", "-r", "--name-only", group])?;
         for entry in entries.iter().filter(|entry| entry.group == group) {
-            anyhow::ensure!(history.contains(&entry.commit), "{group} lost {}", entry.commit);
+            let (request, commit) = (&entry.request, entry.commit.as_str());
+            if entry.is_commit {
+                let made = history.get(request.as_str()).map_or(&[][..], Vec::as_slice);
+                anyhow::ensure!(
+                    made == [commit],
+                    "{group}: {request} said {commit}, made {made:?}"
+                );
+            } else {
+                anyhow::ensure!(commits.contains(&commit), "{group} lost {commit}");
+            }
             anyhow::ensure!(
                 files.lines().any(|file| file == entry.file),
                 "{group} lost {}",
                 entry.file
             );
-            let text = git.file(&entry.commit, &entry.file)?;
-            anyhow::ensure!(text.contains(&entry.contains), "{}: {text}", entry.file);
             if let Some(tag) = &entry.tag {
-                anyhow::ensure!(tags.contains_key(&format!("refs/tags/{tag}")), "lost tag {tag}");
+                anyhow::ensure!(refs.contains_key(&format!("refs/tags/{tag}")), "lost tag {tag}");
             }
         }
+        // Nothing is there twice either of what nobody got an answer to.
+        let twice = history.iter().find(|(request, made)| **request != "init" && made.len() > 1);
+        anyhow::ensure!(twice.is_none_or(|(request, _)| request.is_empty()), "twice: {twice:?}");
+    }
+    // What was written last stands for what is in the files; each costs a process.
+    for entry in entries.iter().rev().take(5) {
+        let text = git.file(&entry.commit, &entry.file)?;
+        anyhow::ensure!(text.contains(&entry.contains), "{}: {text}", entry.file);
     }
     Ok(())
 }

@@ -147,6 +147,22 @@ fn an_edit_made_in_the_target_is_never_silently_lost() -> anyhow::Result<()> {
 }
 
 #[test]
+fn edits_of_both_sides_that_do_not_touch_meet() -> anyhow::Result<()> {
+    let stage = Stage::with_httpbin()?;
+    stage.sync("test", "uat", Some("1.0.0"))?;
+    let path = "/v1/groups/uat/services/httpbin/routes/get-headers";
+    stage.api("PATCH", path, &json!({"description": "the words of uat"}))?.expect(200)?;
+    put_route(&stage, "test", "extra", "/extra")?;
+    stage.sync("test", "uat", Some("1.1.0"))?.expect(200)?;
+    let there = stage.read("/v1/groups/uat/services/httpbin")?;
+    assert_eq!(there["routes"]["extra"]["paths"], json!(["/extra"]));
+    assert_eq!(there["routes"]["get-headers"]["description"], "the words of uat");
+    // It is neither version, and says so.
+    assert_eq!([&there["version"], &there["modified"]], [&Value::Null, &json!(true)]);
+    Ok(())
+}
+
+#[test]
 fn a_rollback_knows_only_versions_that_ran_here() -> anyhow::Result<()> {
     let stage = Stage::with_httpbin()?;
     stage.sync("test", "uat", Some("1.0.0"))?;

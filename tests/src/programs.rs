@@ -61,6 +61,14 @@ fn build() -> anyhow::Result<BTreeMap<String, PathBuf>> {
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
+    // What cargo tells a test about its package. Build scripts of dependencies look at the same
+    // names, and would be run anew, with all that depends on them, at every change of command.
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
     let output = cargo.output().context("cannot run cargo")?;
     anyhow::ensure!(output.status.success(), "cargo build failed: {}", output.status);
     let mut programs = BTreeMap::new();
