@@ -398,8 +398,9 @@ impl Repository {
         })
     }
 
-    /// All findings about files as a group would hold them: laid over the head of `group`, or over
-    /// nothing but an empty `group.json`.
+    /// What a commit of these files would find, laid over the head of `group`: every error, and the
+    /// warnings that involve them. Without a group they are laid over nothing but an empty
+    /// `group.json`.
     ///
     /// # Errors
     /// When there is no such group, or the repository cannot be read.
@@ -409,25 +410,27 @@ impl Repository {
         files: &BTreeMap<String, Value>,
     ) -> Result<Vec<Diagnostic>, Error> {
         self.shared.read(|desk| {
-            let (name, commit, tree) = match group {
+            let (name, previous, tree) = match group {
                 Some(group) => {
                     let head = desk.head(group)?;
-                    (group.clone(), head.commit, head.tree)
+                    (group.clone(), Some(desk.loaded(group, head)?), head.tree)
                 }
                 None => {
                     let name = "validate".parse().expect("a well-formed name");
-
                     let seed = BTreeMap::from([(
                         "group.json".to_owned(),
                         Value::Object(serde_json::Map::new()),
                     )]);
                     let tree = lay_over(&desk.objects, None, &seed, false, &mut Vec::new())?;
-                    (name, CommitId(Oid::ZERO_SHA1), tree)
+                    (name, None, tree)
                 }
             };
             let mut findings = Vec::new();
             let tree = lay_over(&desk.objects, Some(tree), files, true, &mut findings)?;
-            let loaded = config::load(&desk.objects, &name, commit, tree, None)?;
+            // What would be committed here; it is not, so that there is no commit to name.
+            let commit = CommitId(Oid::ZERO_SHA1);
+            let previous = previous.as_ref().map(|loaded| &loaded.config);
+            let loaded = config::load(&desk.objects, &name, commit, tree, previous)?;
             findings.extend(loaded.diagnostics);
             findings.sort();
             Ok(findings)
@@ -440,12 +443,17 @@ fn group_view(desk: &Desk<'_>, group: &GroupName) -> Result<GroupView, Error> {
     let document = document_at(&desk.objects, head.tree, "group.json")?;
     let empty = Value::Object(serde_json::Map::new());
     let json = document.map(|(_, json)| json).filter(Value::is_object).unwrap_or(empty);
-    let revision = desk.index.revision(group, head.commit)?.unwrap_or(Revision(0));
+    let mut revision = desk.index.revision(group, head.commit)?;
+    if revision.is_none() {
+        // The group moved after the index had caught up for this read.
+        desk.index.catch_up(desk.git)?;
+        revision = desk.index.revision(group, head.commit)?;
+    }
     Ok(GroupView {
         name: group.clone(),
         document: Group::expand(&json),
         head: head.commit,
-        revision,
+        revision: revision.unwrap_or(Revision(0)),
         services: service_names(desk, head.tree)?.len(),
         etag: change::group_etag(head),
     })

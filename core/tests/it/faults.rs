@@ -337,7 +337,7 @@ fn a_read_only_folder() {
 /// Maintenance between writes, beside readers: nothing is lost, nothing seems to have moved.
 #[test]
 fn maintenance_loses_nothing() {
-    const WRITES: usize = 3000;
+    const WRITES: usize = 800;
     let f = Fixture::new();
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
