@@ -7,7 +7,7 @@
 //! is right about it, even the index of another repository. Where its file cannot be written, it is
 //! kept in memory for as long as the process lives.
 //!
-//! Queries are in [`query`], folding in [`fold`] and [`tags`], the file in [`file`].
+//! Queries are in [`query`], folding in [`fold`] and [`tags`], the file in [`mod@file`].
 
 pub(crate) mod audit;
 mod file;
