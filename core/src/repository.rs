@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     clock: Clock,
     index: Index,
     cache: cache::Cache,
+    wide: store::wide::WideTrees,
     /// Handles at rest; opening one costs more than a small read.
     handles: Mutex<Vec<(u64, git2::Repository)>>,
     maintenance: maintenance::Maintenance,
@@ -64,6 +65,7 @@ impl Repository {
             clock,
             index,
             cache: cache::Cache::default(),
+            wide: store::wide::WideTrees::default(),
             handles: Mutex::new(Vec::new()),
             maintenance: maintenance::Maintenance::start(path)?,
         });
@@ -179,7 +181,7 @@ impl<'r> Desk<'r> {
     fn new(shared: &'r Shared, git: &'r git2::Repository) -> Result<Self, StoreError> {
         Ok(Self {
             git,
-            objects: store::objects::Objects::new(git)?,
+            objects: store::objects::Objects::sharing(git, shared.wide.clone())?,
             index: &shared.index,
             cache: &shared.cache,
             advances: RefCell::default(),

@@ -10,12 +10,13 @@ pub(crate) mod objects;
 mod reader;
 pub(crate) mod refs;
 pub(crate) mod stale;
+pub(crate) mod wide;
 
 use std::path::{Path, PathBuf};
 
 use git2::{Repository, RepositoryInitOptions};
 
-pub use git::GitError;
+pub use git::{GitError, GitProtocol, GitService, GitStage, GitTransport, MAX_PUSH_BYTES};
 pub use reader::GroupReader;
 
 /// Why the repository could not be read or written.
@@ -57,6 +58,24 @@ pub enum StoreError {
     /// The disposable index says so.
     #[error("the index beside the configuration repository cannot be used: {0}")]
     Index(#[from] rusqlite::Error),
+}
+
+/// What to do about an object that is not as it should be.
+const REMEDY: &str =
+    "`refgate check` tells all that is damaged, and a clone or a backup has the object";
+
+impl StoreError {
+    /// What is damaged and what to do, when the error is about an object and not about the machine.
+    pub(crate) fn damage(&self) -> Option<String> {
+        use git2::ErrorClass::{Object, Odb, Tag, Tree, Zlib};
+        match self {
+            Self::Damaged(what) => Some(what.clone()),
+            Self::Git(error) if matches!(error.class(), Object | Odb | Tag | Tree | Zlib) => {
+                Some(format!("{}; {REMEDY}", error.message()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Why a repository could not be opened or made.

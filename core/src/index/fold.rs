@@ -10,7 +10,7 @@ use super::file::OF_A_GROUP;
 use crate::event::{Event, PUSHED};
 use crate::name::ServiceName;
 use crate::store::objects::{Difference, EntryKind, Objects};
-use crate::store::{StoreError, refs};
+use crate::store::{StoreError, commit, refs};
 
 /// The commits up to which the groups are in the index; nothing when that is still to be read.
 #[derive(Debug, Default)]
@@ -110,13 +110,13 @@ fn fold_group(
                 break;
             }
             unknown.push(id);
-            next = repository.find_commit(id)?.parent_ids().next();
+            next = commit::find(repository, id)?.parent_ids().next();
         }
     }
     unknown.reverse();
     let mut revision = known.map_or(0, |(_, revision)| revision);
     let mut parent_tree = match known {
-        Some((id, _)) => Some(repository.find_commit(id)?.tree_id()),
+        Some((id, _)) => Some(commit::find(repository, id)?.tree_id()),
         None => None,
     };
     {
@@ -215,7 +215,7 @@ impl Fold<'_> {
         parent_tree: Option<Oid>,
         revision: i64,
     ) -> Result<Oid, StoreError> {
-        let commit = self.repository.find_commit(id)?;
+        let commit = commit::find(self.repository, id)?;
         let touched = Touched::between(objects, parent_tree, commit.tree_id())?;
         let mut event = Event::parse(&String::from_utf8_lossy(commit.message_bytes()));
         if event.kind == PUSHED && touched.services.len() == 1 {

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use super::fold::oid;
 use crate::name::ServiceName;
 use crate::store::objects::{EntryKind, Objects};
-use crate::store::{StoreError, refs};
+use crate::store::{StoreError, commit, refs};
 
 /// When the tags were changed that are in the index.
 #[derive(Debug, Default)]
@@ -128,8 +128,7 @@ fn fold(
         if known.remove(&key) == Some(target) {
             continue;
         }
-        let object = repository.find_object(target, None)?;
-        let Ok(commit) = object.peel_to_commit() else { continue };
+        let Some((object, commit)) = commit::find_tagged(repository, target)? else { continue };
         let path = format!("services/{service}");
         let Some(content) = objects.find(commit.tree_id(), &path)? else { continue };
         if content.kind != EntryKind::Folder {

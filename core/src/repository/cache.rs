@@ -9,7 +9,7 @@ use super::Desk;
 use crate::config::{self, Loaded};
 use crate::error::Error;
 use crate::name::{CommitId, GroupName};
-use crate::store::{StoreError, refs};
+use crate::store::{self, StoreError, refs};
 
 /// The last configuration loaded of each group.
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl Desk<'_> {
 
     /// The tree of a commit.
     pub(crate) fn tree_of(&self, commit: CommitId) -> Result<Oid, StoreError> {
-        Ok(self.git.find_commit(commit.0)?.tree_id())
+        Ok(store::commit::find(self.git, commit.0)?.tree_id())
     }
 
     /// The configuration of a group at its head.

@@ -62,7 +62,7 @@ impl Repository {
         self.shared.with_handle(|handle| {
             let desk = Desk::new(&self.shared, handle)?;
             let Some(head) = refs::access_head(handle)? else { return Ok(None) };
-            let tree = handle.find_commit(head).map_err(StoreError::from)?.tree_id();
+            let tree = commit::find(handle, head)?.tree_id();
             Ok(desk.objects.file(tree, name)?)
         })
     }
@@ -77,7 +77,7 @@ impl Repository {
                 let desk = Desk::new(&self.shared, handle)?;
                 let head = refs::access_head(handle)?;
                 let old_tree = head
-                    .map(|head| handle.find_commit(head).map(|commit| commit.tree_id()))
+                    .map(|head| commit::find(handle, head).map(|commit| commit.tree_id()))
                     .transpose()?;
                 let new = write_file(&desk, old_tree, head, name, bytes)?;
                 if refs::move_access(handle, head, new)? == Moved::Yes {

@@ -231,7 +231,7 @@ fn commit_time(desk: &Desk<'_>, group: &GroupName, parent: Option<Oid>) -> Times
         None => parent,
     };
     let of_parent = published
-        .and_then(|parent| desk.git.find_commit(parent).ok())
+        .and_then(|parent| commit::find(desk.git, parent).ok())
         .and_then(|parent| Timestamp::from_second(parent.time().seconds()).ok());
     of_parent.map_or(desk.now, |of_parent| of_parent.max(desk.now))
 }

@@ -1,13 +1,36 @@
-//! Commits and tags as Refgate writes them.
+//! Commits and tags: as Refgate writes them, and how they are found.
 
 use std::fmt::Write as _;
 
-use git2::{ObjectType, Oid};
+use git2::{Commit, Object, ObjectType, Oid, Repository};
 use jiff::Timestamp;
 
-use super::StoreError;
 use super::objects::Objects;
+use super::{StoreError, loose};
 use crate::event::Actor;
+
+/// The commit of this id. A damaged one is an error; libgit2 alone might never come back from it.
+pub(crate) fn find(repository: &Repository, id: Oid) -> Result<Commit<'_>, StoreError> {
+    loose::read(&repository.path().join("objects"), id)?;
+    Ok(repository.find_commit(id)?)
+}
+
+/// The object that a tag is at, and the commit that it stands for; nothing for what is no commit.
+pub(crate) fn find_tagged(
+    repository: &Repository,
+    id: Oid,
+) -> Result<Option<(Object<'_>, Commit<'_>)>, StoreError> {
+    loose::read(&repository.path().join("objects"), id)?;
+    let object = repository.find_object(id, None)?;
+    let commit = match object.as_tag() {
+        Some(tag) if tag.target_type() == Some(ObjectType::Commit) => tag.target_id(),
+        Some(_) => return Ok(None),
+        None if object.kind() == Some(ObjectType::Commit) => id,
+        None => return Ok(None),
+    };
+    let commit = find(repository, commit)?;
+    Ok(Some((object, commit)))
+}
 
 /// Makes a commit: the author is the person, the committer is Refgate. `committed_at` is no earlier
 /// than the parent's, whatever the clock says: git's walks rely on it.

@@ -1,6 +1,9 @@
-//! Writing loose objects so that many cost one flush.
+//! Loose objects: written so that many cost one flush, and read so that a damaged one is told.
 //!
-//! libgit2 flushes every object on its own, at some milliseconds each. Here they are written into a
+//! libgit2 never comes back from reading a file that is cut short, which a crash of another program
+//! or a bad disk can leave. So what may be loose is read here, and libgit2 is asked for the rest.
+//!
+//! libgit2 also flushes every object on its own, at some milliseconds each. Here they are written into a
 //! folder of their own, flushed together, moved to their places, and the moves are flushed together:
 //! an object is never found in its place before its bytes are on the disk. The folder stays: making
 //! and removing one for each write costs ext4 more than all the rest.
@@ -19,6 +22,7 @@ use flate2::write::ZlibEncoder;
 use git2::{ObjectType, Oid};
 
 use super::StoreError;
+use super::wide::WIDE;
 
 /// Where objects wait in a repository until they are flushed.
 fn incoming(repository: &Path) -> PathBuf {
@@ -40,23 +44,76 @@ pub(super) fn prepare(repository: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the loose file of an object holds these bytes; nothing where there is no such file.
-///
-/// It is read here, as libgit2 never comes back from a file that is cut short.
-pub(super) fn holds(repository: &Path, id: Oid, kind: ObjectType, bytes: &[u8]) -> Option<bool> {
+/// The file of a loose object below the folder `objects`, if there is one.
+fn open(objects: &Path, id: Oid) -> Result<Option<File>, StoreError> {
     let name = id.to_string();
     let (fan, rest) = name.split_at(2);
-    let file = match File::open(repository.join("objects").join(fan).join(rest)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(_) => return Some(false),
-    };
-    let mut wanted = format!("{} {}\0", kind.str(), bytes.len()).into_bytes();
-    wanted.extend_from_slice(bytes);
-    let mut found = Vec::with_capacity(wanted.len());
-    // One byte more than wanted is enough to see that it is another.
-    let mut decoder = ZlibDecoder::new(file).take(wanted.len() as u64 + 1);
-    Some(decoder.read_to_end(&mut found).is_ok() && found == wanted)
+    let path = objects.join(fan).join(rest);
+    match File::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("cannot read", &path)(error)),
+    }
+}
+
+fn damaged(id: Oid, what: &str) -> StoreError {
+    StoreError::Damaged(format!(
+        "object {id} {what}; `refgate check` tells what needs it, and a copy of the repository has it"
+    ))
+}
+
+/// Longest header of a loose object: a kind, a space, a size, a zero.
+const HEADER: u64 = 32;
+
+/// The kind and the size that a loose object says it has.
+fn header(id: Oid, from: &mut impl io::Read) -> Result<(ObjectType, usize), StoreError> {
+    let mut text = Vec::new();
+    for byte in from.take(HEADER).bytes() {
+        match byte {
+            Ok(0) => break,
+            Ok(byte) => text.push(byte),
+            Err(_) => return Err(damaged(id, "cannot be unpacked")),
+        }
+    }
+    std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .and_then(|(kind, size)| Some((ObjectType::from_str(kind)?, size.parse().ok()?)))
+        .ok_or_else(|| damaged(id, "has no header"))
+}
+
+/// Kind and bytes of an object, where it is loose.
+///
+/// # Errors
+/// When the file is damaged: cut short, or not what the id names.
+pub(super) fn read(objects: &Path, id: Oid) -> Result<Option<(ObjectType, Vec<u8>)>, StoreError> {
+    let Some(file) = open(objects, id)? else { return Ok(None) };
+    let mut decoder = ZlibDecoder::new(file);
+    let (kind, size) = header(id, &mut decoder)?;
+    // Not trusted for making room: the file may say anything.
+    let mut bytes = Vec::with_capacity(size.min(1 << 20));
+    let read = decoder.take((size as u64).saturating_add(1)).read_to_end(&mut bytes);
+    if read.is_err() || bytes.len() != size {
+        return Err(damaged(id, "is cut short or damaged"));
+    }
+    if Oid::hash_object(kind, &bytes)? != id {
+        return Err(damaged(id, "holds other bytes than its name says"));
+    }
+    Ok(Some((kind, bytes)))
+}
+
+/// The size of an object, where it is loose; nothing of it is unpacked but the header.
+pub(super) fn size(objects: &Path, id: Oid) -> Result<Option<usize>, StoreError> {
+    let Some(file) = open(objects, id)? else { return Ok(None) };
+    Ok(Some(header(id, &mut ZlibDecoder::new(file))?.1))
+}
+
+/// Whether the loose file of an object holds these bytes; nothing where there is no such file.
+pub(super) fn holds(repository: &Path, id: Oid, kind: ObjectType, bytes: &[u8]) -> Option<bool> {
+    match read(&repository.join("objects"), id) {
+        Ok(found) => found.map(|(found, content)| found == kind && content == bytes),
+        Err(_) => Some(false),
+    }
 }
 
 /// Writes objects into a repository; when this returns, they are on the disk.
@@ -154,8 +211,11 @@ impl Drop for Batch {
 
 fn write_one(path: &Path, kind: ObjectType, bytes: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
-    // What git itself uses for loose objects: they are small and read soon.
-    let mut encoder = ZlibEncoder::new(io::BufWriter::new(file), Compression::fast());
+    // A wide tree is mostly ids, which do not get smaller: trying takes longer than all the rest of
+    // a change. Everything else as git does it: it is small and read soon.
+    let wide = kind == ObjectType::Tree && bytes.len() >= WIDE;
+    let compression = if wide { Compression::none() } else { Compression::fast() };
+    let mut encoder = ZlibEncoder::new(io::BufWriter::new(file), compression);
     write!(encoder, "{} {}\0", kind.str(), bytes.len())?;
     encoder.write_all(bytes)?;
     encoder.finish()?.flush()
@@ -172,4 +232,81 @@ fn flush(folder: &File) -> io::Result<()> {
 fn flush(folder: &File) -> io::Result<()> {
     rustix::fs::sync();
     folder.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with one loose object, and the object's file.
+    fn stored(kind: ObjectType, bytes: &[u8]) -> (tempfile::TempDir, Oid, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("objects")).expect("made");
+        prepare(folder.path()).expect("prepared");
+        let id = Oid::hash_object(kind, bytes).expect("an id");
+        write(folder.path(), [(id, kind, bytes)].into_iter()).expect("written");
+        let name = id.to_string();
+        let (fan, rest) = name.split_at(2);
+        let file = folder.path().join("objects").join(fan).join(rest);
+        (folder, id, file)
+    }
+
+    fn overwrite(file: &Path, bytes: &[u8]) {
+        fs::remove_file(file).expect("it was there");
+        fs::write(file, bytes).expect("written");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let wide = vec![b'x'; WIDE];
+        for (kind, bytes) in [
+            (ObjectType::Blob, &b""[..]),
+            (ObjectType::Blob, b"{}\n"),
+            (ObjectType::Tree, b""),
+            (ObjectType::Tree, &wide),
+        ] {
+            let (folder, id, _file) = stored(kind, bytes);
+            let objects = folder.path().join("objects");
+            assert_eq!(read(&objects, id).expect("read"), Some((kind, bytes.to_vec())));
+            assert_eq!(size(&objects, id).expect("read"), Some(bytes.len()));
+            assert_eq!(holds(folder.path(), id, kind, bytes), Some(true));
+            let absent = Oid::hash_object(kind, b"another").expect("an id");
+            assert_eq!(read(&objects, absent).expect("read"), None);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_wherever_it_is_damaged() {
+        let bytes = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\nsubject\n";
+        let (folder, id, file) = stored(ObjectType::Commit, bytes);
+        let objects = folder.path().join("objects");
+        let whole = fs::read(&file).expect("read");
+        // The checksum of the stream, its last four bytes, says nothing that the id does not.
+        for length in 0..whole.len() - 4 {
+            overwrite(&file, &whole[..length]);
+            assert!(read(&objects, id).is_err(), "cut to {length} bytes");
+            assert_eq!(holds(folder.path(), id, ObjectType::Commit, bytes), Some(false));
+        }
+        for place in 0..whole.len() {
+            let mut other = whole.clone();
+            other[place] ^= 0x40;
+            overwrite(&file, &other);
+            // Never other bytes than those that the id stands for.
+            if let Ok(found) = read(&objects, id) {
+                assert_eq!(found, Some((ObjectType::Commit, bytes.to_vec())), "byte {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_not_true_is_told() {
+        for size in ["0", "3", "5", "18446744073709551615", "99999999999999999999999999999999999"] {
+            let (folder, id, file) = stored(ObjectType::Blob, b"four");
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+            write!(encoder, "blob {size}\0four").expect("written");
+            overwrite(&file, &encoder.finish().expect("written"));
+            let objects = folder.path().join("objects");
+            assert!(read(&objects, id).is_err(), "{size}");
+        }
+    }
 }

@@ -6,11 +6,12 @@
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use git2::{ObjectType, Odb, Oid, Repository};
 
+use super::wide::WideTrees;
 use super::{StoreError, loose};
 
 /// The kind of a tree entry, by its mode.
@@ -70,26 +71,33 @@ pub(crate) struct Objects<'r> {
     odb: Odb<'r>,
     /// The repository.
     folder: PathBuf,
+    /// Where loose objects are: its own, and before them those of a push that is being checked.
+    loose: Vec<PathBuf>,
     pending: RefCell<Pending>,
-    /// Wide trees that were read, which libgit2 does not keep and a change looks at many times.
-    wide: RefCell<HashMap<Oid, Rc<[u8]>>>,
+    wide: WideTrees,
 }
 
 #[derive(Default)]
 struct Pending {
-    objects: HashMap<Oid, (ObjectType, Rc<Vec<u8>>)>,
+    objects: HashMap<Oid, (ObjectType, Arc<[u8]>)>,
     order: Vec<Oid>,
 }
 
 impl<'r> Objects<'r> {
     /// The objects of `repository`, with nothing laid over them.
     pub(crate) fn new(repository: &'r Repository) -> Result<Self, StoreError> {
+        Self::sharing(repository, WideTrees::default())
+    }
+
+    /// The same, with the wide trees that others have read.
+    pub(crate) fn sharing(repository: &'r Repository, wide: WideTrees) -> Result<Self, StoreError> {
         let folder = repository.path().to_owned();
         Ok(Self {
             odb: repository.odb()?,
+            loose: vec![folder.join("objects")],
             folder,
             pending: RefCell::default(),
-            wide: RefCell::default(),
+            wide,
         })
     }
 
@@ -103,7 +111,10 @@ impl<'r> Objects<'r> {
         if let Some((_, bytes)) = self.pending.borrow().objects.get(&id) {
             return Ok(bytes.len());
         }
-        Ok(self.odb.read_header(id)?.0)
+        match self.loose(|folder| loose::size(folder, id))? {
+            Some(size) => Ok(size),
+            None => Ok(self.odb.read_header(id)?.0),
+        }
     }
 
     /// The entries of a tree; those of modes that git does not know are left out.
@@ -134,18 +145,15 @@ impl<'r> Objects<'r> {
         if let Some((ObjectType::Tree, bytes)) = made {
             return read(RawEntries { tree, rest: &bytes });
         }
-        let kept = self.wide.borrow().get(&tree).map(Rc::clone);
-        if let Some(bytes) = kept {
-            return read(RawEntries { tree, rest: &bytes });
-        }
-        let object = self.odb.read(tree)?;
-        if object.kind() != ObjectType::Tree {
-            return Err(StoreError::Damaged(format!("object {tree} is no tree")));
-        }
-        if object.len() >= WIDE {
-            self.wide.borrow_mut().insert(tree, Rc::from(object.data()));
-        }
-        read(RawEntries { tree, rest: object.data() })
+        let bytes = match self.wide.get(tree) {
+            Some(bytes) => bytes,
+            None => {
+                let bytes: Arc<[u8]> = self.stored(tree, ObjectType::Tree)?.into();
+                self.wide.put(tree, &bytes);
+                bytes
+            }
+        };
+        read(RawEntries { tree, rest: &bytes })
     }
 
     /// The entries that differ between two trees; nothing stands for an empty tree.
@@ -204,7 +212,7 @@ impl<'r> Objects<'r> {
         let id = Oid::hash_object(kind, &bytes)?;
         let pending = &mut *self.pending.borrow_mut();
         if !pending.objects.contains_key(&id) && !self.has(id, kind, &bytes) {
-            pending.objects.insert(id, (kind, Rc::new(bytes)));
+            pending.objects.insert(id, (kind, bytes.into()));
             pending.order.push(id);
         }
         Ok(id)
@@ -285,9 +293,15 @@ impl<'r> Objects<'r> {
         let pending = &mut *self.pending.borrow_mut();
         let in_order = pending.order.iter().filter_map(|id| {
             let (kind, bytes) = pending.objects.get(id)?;
-            Some((*id, *kind, bytes.as_slice()))
+            Some((*id, *kind, &**bytes))
         });
         loose::write(&self.folder, in_order)?;
+        // The next change looks into them.
+        for (id, (_, bytes)) in
+            pending.objects.iter().filter(|(_, made)| made.0 == ObjectType::Tree)
+        {
+            self.wide.put(*id, bytes);
+        }
         *pending = Pending::default();
         Ok(())
     }
@@ -298,12 +312,36 @@ impl<'r> Objects<'r> {
         {
             return Ok(bytes.to_vec());
         }
-        let object = self.odb.read(id)?;
-        if object.kind() == wanted {
-            Ok(object.data().to_vec())
+        self.stored(id, wanted)
+    }
+
+    /// The bytes of an object in the repository.
+    fn stored(&self, id: Oid, wanted: ObjectType) -> Result<Vec<u8>, StoreError> {
+        let (kind, bytes) = match self.loose(|folder| loose::read(folder, id))? {
+            Some(found) => found,
+            None => {
+                let object = self.odb.read(id)?;
+                (object.kind(), object.data().to_vec())
+            }
+        };
+        if kind == wanted {
+            Ok(bytes)
         } else {
             Err(StoreError::Damaged(format!("object {id} is no {wanted}")))
         }
+    }
+
+    /// What the first folder of loose objects has to say.
+    fn loose<R>(
+        &self,
+        ask: impl Fn(&Path) -> Result<Option<R>, StoreError>,
+    ) -> Result<Option<R>, StoreError> {
+        for folder in &self.loose {
+            if let Some(found) = ask(folder)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -340,9 +378,6 @@ impl<'e> Node<'e> {
         }
     }
 }
-
-/// Smallest tree that counts as wide, in bytes; libgit2 keeps those up to 4 KiB itself.
-const WIDE: usize = 4096;
 
 /// An entry that is not the same in two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
