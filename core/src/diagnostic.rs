@@ -1,6 +1,9 @@
 //! Findings about documents as data: all of them, sorted, each with file, pointer and remedy.
 //!
-//! What finds them: [`crate::document`] (one file) and [`crate::validate`] (a whole group).
+//! What finds them: [`crate::document`] (one file) and [`crate::validate`] (a whole group). How they
+//! are told to people: [`report`].
+
+pub mod report;
 
 use std::fmt;
 
@@ -180,11 +183,12 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.file)?;
-        if !self.pointer.is_empty() {
-            write!(out, " {}", self.pointer)?;
+        // A finding about a request names no file, and one about a whole file no place in it.
+        let place = format!("{} {}", self.file, self.pointer);
+        match place.trim_ascii() {
+            "" => write!(out, "{}", self.message)?,
+            place => write!(out, "{place}: {}", self.message)?,
         }
-        write!(out, ": {}", self.message)?;
         if let Some(hint) = &self.hint {
             write!(out, " ({hint})")?;
         }
@@ -231,6 +235,17 @@ mod tests {
             let written = serde_json::to_value(code).expect("a unit variant serialises");
             assert_eq!(written, code.as_str());
         }
+    }
+
+    #[test]
+    fn a_finding_is_a_line_that_begins_with_its_place() {
+        let told = |file, pointer| {
+            Diagnostic::error(file, pointer, Code::BadValue, "wrong").with_hint("right").to_string()
+        };
+        assert_eq!(told("a.json", "/b"), "a.json /b: wrong (right)");
+        assert_eq!(told("a.json", ""), "a.json: wrong (right)");
+        assert_eq!(told("", "/b"), "/b: wrong (right)");
+        assert_eq!(told("", ""), "wrong (right)");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! Each document is declared once, with the `document!` macro: its keys in schema order, their types
 //! and their defaults. From that one declaration come strict reading ([`Shape::read`]), the form
-//! with every default filled in ([`Shape::expand`]) and the canonical form without defaults
-//! ([`Shape::canonical`]). References between documents are checked by [`crate::validate`].
+//! with every default filled in ([`Shape::expand`]), the canonical form without defaults
+//! ([`Shape::canonical`]) and the JSON Schema for editors ([`Shape::schema`]). References between
+//! documents are checked by [`crate::validate`].
 //!
 //! Next: [`group`], [`service`], [`route`], [`runtime`], [`consumer`], [`certificate`],
-//! [`global_rule`]; the types of single values in [`value`].
+//! [`global_rule`]; the types of single values in [`value`]; the schemas in [`schema`].
 
 pub mod certificate;
 pub mod consumer;
@@ -16,6 +17,7 @@ pub mod reader;
 pub mod reference;
 pub mod route;
 pub mod runtime;
+pub mod schema;
 pub mod secret;
 pub mod service;
 pub mod value;
@@ -54,6 +56,10 @@ pub trait Shape: Sized {
     fn canonical(json: &Value) -> Value {
         json.clone()
     }
+
+    /// What JSON Schema can say of it; refuses nothing that [`Shape::read`] takes.
+    #[must_use]
+    fn schema() -> Value;
 }
 
 /// What a document holds where a key is absent.
@@ -84,15 +90,15 @@ pub(crate) fn or(value: impl Into<Value>) -> Presence {
 /// Declares a document or a part of one: keys in schema order, with type and presence.
 macro_rules! document {
     (
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         pub struct $name:ident {
-            $($(#[$field_doc:meta])* $key:literal $field:ident: $type:ty = $presence:expr),+ $(,)?
+            $($(#[doc = $field_doc:literal])* $key:literal $field:ident: $type:ty = $presence:expr),+ $(,)?
         }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq)]
         pub struct $name {
-            $($(#[$field_doc])* pub $field: $type),+
+            $($(#[doc = $field_doc])* pub $field: $type),+
         }
 
         impl $crate::document::Shape for $name {
@@ -117,6 +123,19 @@ macro_rules! document {
                     $($key => $crate::document::canonical_field::<$type>(child, &$presence),)+
                     _ => child.cloned(),
                 })
+            }
+
+            fn schema() -> serde_json::Value {
+                let keys = vec![$((
+                    $key,
+                    $crate::document::schema::prose(&[$($field_doc),*]),
+                    <$type as $crate::document::Shape>::schema(),
+                    $presence,
+                )),+];
+                $crate::document::schema::object(
+                    $crate::document::schema::prose(&[$($doc),*]),
+                    keys,
+                )
             }
         }
     };

@@ -70,6 +70,10 @@ impl Shape for HostPattern {
         at.parsed(json, Code::BadHost)
     }
 
+    fn schema() -> Value {
+        crate::document::schema::text(r"^((\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])$")
+    }
+
     fn expand(json: &Value) -> Value {
         match json {
             Value::String(text) if !text.starts_with('$') => text.to_ascii_lowercase().into(),
@@ -86,7 +90,7 @@ impl Shape for HostPattern {
 #[must_use]
 pub fn is_host_name(text: &str) -> bool {
     let in_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    text.len() <= 253
+    text.len() <= crate::limits::HOST_BYTES
         && text.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && label.bytes().all(in_label)

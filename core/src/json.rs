@@ -1,7 +1,9 @@
 //! Strict JSON: every defect of the text is found, duplicate keys included.
 //!
 //! Gives plain [`serde_json::Value`]s in the order of the text; what the keys mean is the business
-//! of [`crate::document`].
+//! of [`crate::document`]. Next: [`position`], from a pointer back to line and column.
+
+pub mod position;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,8 +11,13 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use position::Position;
+
 /// Largest file of a configuration tree, in bytes.
 pub const MAX_FILE_BYTES: usize = crate::limits::FILE_BYTES;
+
+/// Deepest nesting of lists and objects that is read.
+pub(crate) const MAX_DEPTH: usize = crate::limits::DEPTH;
 
 /// What a JSON text holds, and the keys that stand in it twice.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,12 +30,10 @@ pub struct Parsed {
 
 /// A text that is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not valid JSON at line {line}, column {column}: {reason}")]
+#[error("not valid JSON at line {}, column {}: {reason}", at.line, at.column)]
 pub struct JsonError {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in bytes, from 1 (0 at the very beginning of a line).
-    pub column: usize,
+    /// Where the reading stopped.
+    pub at: Position,
     /// What is wrong.
     pub reason: String,
 }
@@ -47,9 +52,19 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, JsonError> {
         Err(error) => {
             let text = error.to_string();
             let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
-            Err(JsonError { line: error.line(), column: error.column(), reason })
+            Err(JsonError { at: stop(bytes, error.line(), error.column()), reason })
         }
     }
+}
+
+/// Where the parser stopped, which counts columns in bytes and from 0 at the beginning of a line.
+fn stop(bytes: &[u8], line: usize, column: usize) -> Position {
+    let newlines = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let begin = match line.checked_sub(2) {
+        Some(before) => newlines.map(|(at, _)| at + 1).nth(before).unwrap_or(bytes.len()),
+        None => 0,
+    };
+    Position::of_byte(bytes, begin + column.saturating_sub(1))
 }
 
 /// Canonical text: 2-space indent, keys in the order given, one trailing newline.
@@ -174,11 +189,21 @@ mod tests {
     fn defects_of_the_text_are_errors_with_a_place() {
         for text in ["", "{", "[1,]", "{\"a\":1}x", "nul", "\"\u{1}\"", "{a:1}", &"[".repeat(300)] {
             let error = parse(text.as_bytes()).expect_err(text);
-            assert!(error.line >= 1, "{text}: {error}");
+            assert!(error.at.line >= 1 && error.at.column >= 1, "{text}: {error}");
         }
         assert!(parse(b"\"\xff\"").is_err());
-        let error = parse(b"{\n  \"a\": x\n}").expect_err("x is no value");
-        assert_eq!((error.line, error.column), (2, 8));
+        let table = [
+            ("{\n  \"a\": x\n}", (2, 8)),
+            ("{\n  \"ä\": x\n}", (2, 8)),
+            ("{\n  \"a\": 1\n", (3, 1)),
+            ("{\n  \"a\": 1,\n}\n", (3, 1)),
+            ("\n\nnul", (3, 3)),
+            ("", (1, 1)),
+        ];
+        for (text, place) in table {
+            let at = parse(text.as_bytes()).expect_err(text).at;
+            assert_eq!((at.line, at.column), place, "{text}");
+        }
     }
 
     /// The examples of RFC 7396, appendix A.

@@ -6,10 +6,23 @@ use crate::name::GroupName;
 use crate::store::StoreError;
 use crate::store::objects::{Edits, EntryKind, Objects};
 
-/// The files of every new group beside its `group.json`.
-const FILES: [(&str, &str); 2] = [
-    ("README.md", include_str!("../../repo-template/README.md")),
-    (".editorconfig", include_str!("../../repo-template/.editorconfig")),
+macro_rules! files {
+    ($($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!("../../repo-template/", $path)))),+]
+    };
+}
+
+/// The files of every new group beside its `group.json`, by their paths in the tree.
+pub const FILES: &[(&str, &str)] = files![
+    ".editorconfig",
+    "README.md",
+    "schema/certificate.json",
+    "schema/consumer.json",
+    "schema/global-rule.json",
+    "schema/group.json",
+    "schema/route.json",
+    "schema/runtime.json",
+    "schema/service.json",
 ];
 
 /// The groups of a new repository with their `group.json`.

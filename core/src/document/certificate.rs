@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 
 use super::group::Labels;
-use super::reference::is_gateway_reference;
+use super::reference::{GATEWAY_PATTERN, is_gateway_reference};
 use super::secret::SecretReference;
-use super::{Presence, Reader, Shape, document, or};
+use super::{Presence, Reader, Shape, document, or, schema};
 use crate::diagnostic::Code;
 use crate::host::HostPattern;
 use crate::pem::{self, PemError};
@@ -16,9 +16,9 @@ use crate::pem::{self, PemError};
 document! {
     /// A certificate of a group.
     pub struct Certificate {
-        /// For people.
+        /// What it is for, in a few words for people.
         "description" description: String = or(""),
-        /// For people and filters.
+        /// Free text by free key, for people and filters.
         "labels" labels: Labels = or(json!({})),
         /// The names that clients ask for; at least one.
         "snis" snis: Vec<HostPattern> = Presence::Required,
@@ -45,6 +45,10 @@ impl Shape for CertificateChain {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let text = at.text(json)?;
         public_pem(text, "CERTIFICATE", at).then(|| Self(text.to_owned()))
+    }
+
+    fn schema() -> Value {
+        schema::text(&format!("-----BEGIN CERTIFICATE-----|{GATEWAY_PATTERN}"))
     }
 }
 

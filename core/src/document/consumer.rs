@@ -6,19 +6,21 @@ use serde_json::{Value, json};
 
 use super::certificate::public_pem;
 use super::group::Labels;
+use super::reference::GATEWAY_PATTERN;
 use super::secret::{Password, SecretKey, SecretReference};
 use super::value::{keyword, unknown_word};
-use super::{Plugins, Presence, Reader, Shape, document, or};
+use super::{Plugins, Presence, Reader, Shape, document, or, schema};
 use crate::diagnostic::Code;
 use crate::json::join;
+use crate::limits::IDENTIFIER_BYTES;
 use crate::name::CredentialName;
 
 document! {
     /// A consumer.
     pub struct Consumer {
-        /// For people.
+        /// What it is for, in a few words for people.
         "description" description: String = or(""),
-        /// For people and filters.
+        /// Free text by free key, for people and filters.
         "labels" labels: Labels = or(json!({})),
         /// How requests prove that they are the consumer's; any one is enough.
         "credentials" credentials: BTreeMap<CredentialName, Credential> = or(json!({})),
@@ -149,11 +151,16 @@ impl Identifier {
 impl Shape for Identifier {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let text = at.text(json)?;
-        let fine = (1..=256).contains(&text.len()) && !text.chars().any(char::is_control);
+        let fine =
+            (1..=IDENTIFIER_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
         if !fine {
             at.error(Code::BadValue, "1 to 256 bytes without control characters are needed here");
         }
         fine.then(|| Self(text.to_owned()))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string", "minLength": 1})
     }
 }
 
@@ -173,6 +180,10 @@ impl Shape for PublicKey {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let text = at.text(json)?;
         public_pem(text, "PUBLIC KEY", at).then(|| Self(text.to_owned()))
+    }
+
+    fn schema() -> Value {
+        schema::text(&format!("-----BEGIN PUBLIC KEY-----|{GATEWAY_PATTERN}"))
     }
 }
 
@@ -233,6 +244,22 @@ impl Shape for Credential {
             Some(CredentialType::HmacAuth) => HmacAuth::canonical(json),
             None => json.clone(),
         }
+    }
+
+    fn schema() -> Value {
+        let one = |kind: CredentialType| {
+            let mut schema = match kind {
+                CredentialType::KeyAuth => KeyAuth::schema(),
+                CredentialType::BasicAuth => BasicAuth::schema(),
+                CredentialType::JwtAuth => JwtAuth::schema(),
+                CredentialType::HmacAuth => HmacAuth::schema(),
+            };
+            let meaning = schema["description"].clone();
+            let kind = json!({"description": meaning, "type": "string", "const": kind.as_str()});
+            schema["properties"]["type"] = kind;
+            schema
+        };
+        json!({"anyOf": TYPES.map(one)})
     }
 }
 

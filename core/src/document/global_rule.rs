@@ -8,9 +8,9 @@ use super::{Plugins, document, or};
 document! {
     /// A global rule of a group.
     pub struct GlobalRule {
-        /// For people.
+        /// What it is for, in a few words for people.
         "description" description: String = or(""),
-        /// For people and filters.
+        /// Free text by free key, for people and filters.
         "labels" labels: Labels = or(json!({})),
         /// Plugins that run for every request, before those of services and routes.
         "plugins" plugins: Plugins = or(json!({})),

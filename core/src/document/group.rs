@@ -16,11 +16,11 @@ pub type Labels = BTreeMap<String, String>;
 document! {
     /// A gateway group.
     pub struct Group {
-        /// For people.
+        /// What it is for, in a few words for people.
         "description" description: String = or(""),
         /// Who writes the group's configuration.
         "type" r#type: GroupType = or("gateway"),
-        /// For people and filters.
+        /// Free text by free key, for people and filters.
         "labels" labels: Labels = or(json!({})),
         /// What `$var://name` stands for in this group.
         "variables" variables: BTreeMap<VariableName, String> = or(json!({})),
@@ -99,6 +99,12 @@ impl std::str::FromStr for VariableName {
                 "{text:?} is not a variable name: a letter or '_', then letters, digits, '_', '-' or '.', at most 64"
             ))
         }
+    }
+}
+
+impl super::schema::Key for VariableName {
+    fn pattern() -> Option<&'static str> {
+        Some("^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
     }
 }
 

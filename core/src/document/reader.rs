@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::schema::Key;
 use super::{Presence, Shape};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::json::join;
@@ -165,6 +166,10 @@ impl<T: Shape> Shape for Vec<T> {
     fn canonical(json: &Value) -> Value {
         each_item(json, T::canonical)
     }
+
+    fn schema() -> Value {
+        json!({"type": "array", "items": T::schema()})
+    }
 }
 
 fn each_item(json: &Value, form: impl Fn(&Value) -> Value) -> Value {
@@ -187,10 +192,14 @@ impl<T: Shape> Shape for Option<T> {
     fn canonical(json: &Value) -> Value {
         T::canonical(json)
     }
+
+    fn schema() -> Value {
+        T::schema()
+    }
 }
 
 /// A map of named things; canonical order is by name.
-impl<K: FromStr<Err: std::fmt::Display> + Ord, T: Shape> Shape for BTreeMap<K, T> {
+impl<K: FromStr<Err: std::fmt::Display> + Ord + Key, T: Shape> Shape for BTreeMap<K, T> {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let Some(object) = json.as_object() else {
             at.wrong_type("an object", json);
@@ -225,6 +234,15 @@ impl<K: FromStr<Err: std::fmt::Display> + Ord, T: Shape> Shape for BTreeMap<K, T
 
     fn canonical(json: &Value) -> Value {
         each_entry(json, T::canonical)
+    }
+
+    fn schema() -> Value {
+        let mut schema = json!({"type": "object"});
+        if let Some(pattern) = K::pattern() {
+            schema["propertyNames"] = json!({"pattern": pattern});
+        }
+        schema["additionalProperties"] = T::schema();
+        schema
     }
 }
 

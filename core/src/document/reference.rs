@@ -13,6 +13,12 @@ use crate::diagnostic::{Code, did_you_mean};
 
 const VARIABLE: &str = "$var://";
 
+/// What every reference to a variable matches.
+pub(crate) const VARIABLE_PATTERN: &str = r"^\$var://[A-Za-z_][A-Za-z0-9_.-]{0,63}$";
+
+/// What every reference that the gateway resolves matches, as the beginning of an alternative.
+pub(crate) const GATEWAY_PATTERN: &str = r"^\$(env|file)://[\s\S]";
+
 /// Whether the gateway resolves this text.
 #[must_use]
 pub fn is_gateway_reference(text: &str) -> bool {

@@ -13,23 +13,24 @@ use crate::pattern::PathPattern;
 document! {
     /// A route.
     pub struct Route {
-        /// For people.
+        /// What it is for, in a few words for people.
         "description" description: String = or(""),
-        /// For people and filters.
+        /// Free text by free key, for people and filters.
         "labels" labels: Labels = or(json!({})),
         /// Whether the route takes requests.
         "enabled" enabled: bool = or(true),
-        /// What the request's path must match one of.
+        /// Patterns of which the request's path must match one: `/a` exact, `/a/*` and `/a*` by
+        /// prefix, `/users/{id}` any one segment in the place of a parameter, `~regex` the whole path.
         "paths" paths: Vec<PathPattern> = Presence::Required,
         /// What the request's method must be one of; empty: any.
         "methods" methods: Vec<Method> = or(json!([])),
         /// Decides between routes of the same host and the same path pattern; higher first.
         "priority" priority: i32 = or(0),
-        /// What else must hold.
+        /// Conditions on the request, all of which must hold.
         "match" matches: Match = or(json!({})),
-        /// Where the request goes.
+        /// The upstream of the runtime that the request goes to.
         "upstream" upstream: UpstreamName = or("default"),
-        /// Times other than the upstream's.
+        /// Times in seconds; those that are absent are the upstream's.
         "timeout" timeout: Option<RouteTimeout> = Presence::Absent,
         /// Whether a connection may be upgraded to WebSocket.
         "websocket" websocket: bool = or(false),
@@ -64,11 +65,11 @@ impl Match {
 document! {
     /// Times of a route; what is absent is the upstream's.
     pub struct RouteTimeout {
-        /// For connecting to a node.
+        /// For connecting to a node, in seconds.
         "connect" connect: Option<Seconds> = Presence::Absent,
-        /// Between two writes to the node.
+        /// Between two writes to the node, in seconds.
         "send" send: Option<Seconds> = Presence::Absent,
-        /// Between two reads from the node.
+        /// Between two reads from the node, in seconds.
         "read" read: Option<Seconds> = Presence::Absent,
     }
 }
@@ -119,6 +120,26 @@ impl Shape for Predicate {
             _ => at.field(object, test, &Presence::Required).map(Test::Present),
         };
         Some(Self { name: name?, test: test? })
+    }
+
+    fn schema() -> Value {
+        let name = "The header, query parameter or cookie.";
+        let value = "It is there with exactly this value.";
+        let regex = "It is there and this regular expression matches its whole value.";
+        let present = "It is there (true), or it is not (false).";
+        json!({
+            "description": "A condition on a named thing of the request: exactly one test.",
+            "type": "object",
+            "properties": {
+                "name": {"description": name, "type": "string", "minLength": 1},
+                "value": {"description": value, "type": "string"},
+                "regex": {"description": regex, "type": "string"},
+                "present": {"description": present, "type": "boolean"},
+            },
+            "additionalProperties": false,
+            "required": ["name"],
+            "oneOf": TESTS.map(|test| json!({"required": [test]})),
+        })
     }
 
     fn expand(json: &Value) -> Value {

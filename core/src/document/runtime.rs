@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
+use super::reference::GATEWAY_PATTERN;
 use super::value::{SecondsOrNone, keyword};
-use super::{Presence, Reader, Seconds, Shape, document, or};
+use super::{Presence, Reader, Seconds, Shape, document, or, schema};
 use crate::diagnostic::Code;
 use crate::host::HostPattern;
 use crate::name::UpstreamName;
@@ -17,9 +18,9 @@ document! {
     pub struct Runtime {
         /// Whether the service takes requests in this group.
         "enabled" enabled: bool = or(true),
-        /// Hosts that the service answers to; empty: any.
+        /// Hosts that the service answers to, exact or `*.example.com`, without port; empty: any.
         "hosts" hosts: Vec<HostPattern> = or(json!([])),
-        /// Put before every path of the service.
+        /// Put before every path of the service; begins with `/` and does not end in one.
         "path_prefix" path_prefix: PathPrefix = or(""),
         /// Whether the prefix is taken off again before forwarding.
         "strip_path_prefix" strip_path_prefix: bool = or(true),
@@ -31,7 +32,7 @@ document! {
 document! {
     /// A set of nodes and how they are spoken to.
     pub struct Upstream {
-        /// The nodes.
+        /// Where requests go; empty: the service waits, not live.
         "nodes" nodes: Vec<Node> = or(json!([])),
         /// The protocol spoken to the nodes.
         "scheme" scheme: Scheme = or("http"),
@@ -45,15 +46,15 @@ document! {
         "retries" retries: Option<u32> = Presence::Absent,
         /// What makes another try.
         "retry_on" retry_on: Vec<RetryOn> = or(json!(["connect"])),
-        /// Time for all tries together; 0: no limit.
+        /// Time for all tries together, in seconds; 0: no limit.
         "retry_timeout" retry_timeout: SecondsOrNone = or(0),
-        /// Times of one try.
+        /// Times of one try, in seconds.
         "timeout" timeout: Timeout = or(json!({})),
         /// Idle connections to the nodes.
         "keepalive" keepalive: Keepalive = or(json!({})),
         /// TLS to the nodes.
         "tls" tls: UpstreamTls = or(json!({})),
-        /// Health checks.
+        /// Health checks; this version has none.
         "checks" checks: Checks = or(json!({})),
     }
 }
@@ -63,7 +64,7 @@ document! {
     pub struct Node {
         /// A host name or IP address, or a reference for the gateway to resolve.
         "host" host: NodeHost = Presence::Required,
-        /// The port.
+        /// The port, from 1 to 65535.
         "port" port: u16 = Presence::Required,
         /// The node's share among its tier; 0: drained.
         "weight" weight: u32 = or(100),
@@ -117,7 +118,7 @@ keyword! {
 document! {
     /// How a node is chosen among those of the tier.
     pub struct Balancer {
-        /// The method.
+        /// The method of choosing a node.
         "type" r#type: BalancerType = or("roundrobin"),
         /// What a consistent hash is taken of.
         "hash_on" hash_on: Option<HashOn> = Presence::Absent,
@@ -163,11 +164,11 @@ keyword! {
 document! {
     /// Times of one try.
     pub struct Timeout {
-        /// For connecting.
+        /// For connecting, in seconds.
         "connect" connect: Seconds = or(6),
-        /// Between two writes.
+        /// Between two writes, in seconds.
         "send" send: Seconds = or(60),
-        /// Between two reads.
+        /// Between two reads, in seconds.
         "read" read: Seconds = or(60),
     }
 }
@@ -177,7 +178,7 @@ document! {
     pub struct Keepalive {
         /// How many are kept; 0: none.
         "size" size: u32 = or(320),
-        /// How long one is kept.
+        /// How long one is kept, in seconds.
         "idle_timeout" idle_timeout: Seconds = or(60),
         /// How many requests one may carry.
         "requests" requests: u32 = or(1000),
@@ -219,7 +220,9 @@ impl Shape for RetryOn {
             "reset" => Some(Self::Reset),
             "5xx" => Some(Self::ServerError),
             other => {
-                let status = other.parse().ok().filter(|status| (400..600).contains(status));
+                let digits = other.len() == 3 && other.bytes().all(|byte| byte.is_ascii_digit());
+                let status =
+                    other.parse().ok().filter(|status| digits && (400..600).contains(status));
                 if status.is_none() {
                     at.error_with_hint(
                         Code::BadValue,
@@ -231,6 +234,18 @@ impl Shape for RetryOn {
             }
         }
     }
+
+    fn schema() -> Value {
+        let words = schema::words(&[
+            ("connect", "No connection could be made; the node has seen nothing.".to_owned()),
+            ("timeout", "A time ran out.".to_owned()),
+            ("reset", "The connection broke before an answer.".to_owned()),
+            ("5xx", "Any status from 500 to 599.".to_owned()),
+        ]);
+        let mut status = schema::text("^[45][0-9][0-9]$");
+        status["description"] = json!("This status.");
+        json!({"anyOf": [words, status]})
+    }
 }
 
 /// Health checks of an upstream. This version has none: only the empty object is accepted.
@@ -241,6 +256,10 @@ impl Shape for Checks {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let object = at.object(json, &[])?;
         object.is_empty().then_some(Self)
+    }
+
+    fn schema() -> Value {
+        json!({"type": "object", "additionalProperties": false})
     }
 }
 
@@ -270,6 +289,10 @@ impl Shape for NodeHost {
         );
         None
     }
+
+    fn schema() -> Value {
+        schema::text(&format!("^[A-Za-z0-9_.:-]+$|{GATEWAY_PATTERN}"))
+    }
 }
 
 /// What stands before every path of a service: empty, or a normal path that does not end in `/`.
@@ -297,6 +320,10 @@ impl Shape for PathPrefix {
             "it begins with '/', does not end in one, and has no '*', '{' or escapes to normalise",
         );
         None
+    }
+
+    fn schema() -> Value {
+        schema::text("^(/[^*{}?#]*[^*{}?#/])?$")
     }
 }
 

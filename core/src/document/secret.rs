@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::reference::is_gateway_reference;
-use super::{Reader, Shape};
+use super::reference::{GATEWAY_PATTERN, is_gateway_reference};
+use super::{Reader, Shape, schema};
 use crate::diagnostic::Code;
 
 /// A secret that the gateway fetches where it runs: `$file://…` or `$env://…`.
@@ -32,6 +32,10 @@ impl Shape for SecretReference {
             return None;
         }
         Some(Self(text.to_owned()))
+    }
+
+    fn schema() -> Value {
+        schema::text(GATEWAY_PATTERN)
     }
 }
 
@@ -75,6 +79,10 @@ impl Shape for SecretKey {
         hex.map(|hex| Self::Sha256(hex.to_ascii_lowercase()))
     }
 
+    fn schema() -> Value {
+        schema::text(&format!("^sha256:[0-9A-Fa-f]{{64}}$|{GATEWAY_PATTERN}"))
+    }
+
     fn expand(json: &Value) -> Value {
         match json.as_str().filter(|text| text.starts_with("sha256:")) {
             Some(text) => text.to_ascii_lowercase().into(),
@@ -116,6 +124,10 @@ impl Shape for Password {
             );
             None
         }
+    }
+
+    fn schema() -> Value {
+        schema::text(&format!(r"^\$argon2(id|i|d)\$|^\$2[aby]\$|{GATEWAY_PATTERN}"))
     }
 }
 

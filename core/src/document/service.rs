@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::group::Labels;
-use super::{Plugins, Reader, Shape, document, or};
+use super::{Plugins, Reader, Shape, document, or, schema};
 use crate::diagnostic::Code;
 
 document! {
@@ -11,11 +11,11 @@ document! {
     pub struct Service {
         /// What its routes match on.
         "type" r#type: ServiceType = or("http"),
-        /// For people.
+        /// What it is for, in a few words for people.
         "description" description: String = or(""),
-        /// For people and filters.
+        /// Free text by free key, for people and filters.
         "labels" labels: Labels = or(json!({})),
-        /// Plugins that run for every route.
+        /// Plugins that run for every route; this version has none.
         "plugins" plugins: Plugins = or(json!({})),
     }
 }
@@ -39,5 +39,9 @@ impl Shape for ServiceType {
             other => super::value::unknown_word(other, &["http"], at),
         }
         None
+    }
+
+    fn schema() -> Value {
+        schema::words(&[("http", "HTTP requests.".to_owned())])
     }
 }

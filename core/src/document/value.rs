@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Reader, Shape};
+use super::{Reader, Shape, schema};
 use crate::diagnostic::{Code, did_you_mean};
 use crate::limits;
 use crate::name::{GroupName, UpstreamName};
@@ -19,11 +19,19 @@ impl Shape for bool {
         }
         value
     }
+
+    fn schema() -> Value {
+        json!({"type": "boolean"})
+    }
 }
 
 impl Shape for String {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         at.text(json).map(str::to_owned)
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string"})
     }
 }
 
@@ -32,6 +40,10 @@ impl Shape for Value {
     fn read(json: &Value, _at: &mut Reader<'_>) -> Option<Self> {
         Some(json.clone())
     }
+
+    fn schema() -> Value {
+        json!({})
+    }
 }
 
 impl Shape for i32 {
@@ -39,13 +51,21 @@ impl Shape for i32 {
         let value = at.integer(json, i64::from(Self::MIN), i64::from(Self::MAX))?;
         Self::try_from(value).ok()
     }
+
+    fn schema() -> Value {
+        json!({"type": "integer", "minimum": Self::MIN, "maximum": Self::MAX})
+    }
 }
 
 /// Sizes, weights and counts: up to 2^31 - 1.
 impl Shape for u32 {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
-        let value = at.integer(json, 0, i64::from(i32::MAX))?;
+        let value = at.integer(json, 0, i64::from(limits::COUNT))?;
         Self::try_from(value).ok()
+    }
+
+    fn schema() -> Value {
+        json!({"type": "integer", "minimum": 0, "maximum": limits::COUNT})
     }
 }
 
@@ -55,21 +75,29 @@ impl Shape for u16 {
         let value = at.integer(json, 1, i64::from(Self::MAX))?;
         Self::try_from(value).ok()
     }
+
+    fn schema() -> Value {
+        json!({"type": "integer", "minimum": 1, "maximum": Self::MAX})
+    }
 }
 
 macro_rules! shape_by_parsing {
-    ($($type:ty: $code:expr),+ $(,)?) => {
+    ($($type:ty: $code:expr, $pattern:expr);+ $(;)?) => {
         $(impl Shape for $type {
             fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
                 at.parsed(json, $code)
+            }
+
+            fn schema() -> Value {
+                schema::text($pattern)
             }
         })+
     };
 }
 
 shape_by_parsing! {
-    GroupName: Code::BadName,
-    UpstreamName: Code::BadName,
+    GroupName: Code::BadName, schema::LABEL;
+    UpstreamName: Code::BadName, schema::LABEL;
 }
 
 /// A path pattern, plain or, after `~`, a regular expression.
@@ -77,6 +105,10 @@ impl Shape for crate::pattern::PathPattern {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let is_regex = json.as_str().is_some_and(|text| text.starts_with('~'));
         at.parsed(json, if is_regex { Code::BadRegex } else { Code::BadPath })
+    }
+
+    fn schema() -> Value {
+        schema::text(r"^(~[\s\S]*|/[!-~]*)$")
     }
 }
 
@@ -94,18 +126,24 @@ impl Shape for ipnet::IpNet {
         }
         block.map(|block| block.trunc())
     }
+
+    fn schema() -> Value {
+        schema::text("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")
+    }
 }
 
 /// Declares a word that a key takes, out of a closed list.
 macro_rules! keyword {
     (
-        $(#[$doc:meta])*
-        pub enum $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal),+ $(,)? }
+        $(#[doc = $doc:literal])*
+        pub enum $name:ident {
+            $($(#[doc = $word_doc:literal])* $variant:ident = $word:literal),+ $(,)?
+        }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
-            $($(#[$word_doc])* $variant),+
+            $($(#[doc = $word_doc])* $variant),+
         }
 
         impl $name {
@@ -131,6 +169,11 @@ macro_rules! keyword {
                     }
                 }
             }
+
+            fn schema() -> serde_json::Value {
+                use $crate::document::schema::{prose, words};
+                words(&[$(($word, prose(&[$($word_doc),*]))),+])
+            }
         }
     };
 }
@@ -146,7 +189,7 @@ pub(crate) fn unknown_word(word: &str, known: &[&str], at: &mut Reader<'_>) {
 keyword! {
     /// A method that a route can name.
     pub enum Method {
-        /// GET; does not imply HEAD.
+        /// Does not imply HEAD.
         Get = "GET",
         /// HEAD.
         Head = "HEAD",
@@ -162,7 +205,7 @@ keyword! {
         Options = "OPTIONS",
         /// TRACE.
         Trace = "TRACE",
-        /// PURGE, of HTTP caches.
+        /// Of HTTP caches.
         Purge = "PURGE",
     }
 }
@@ -193,6 +236,10 @@ impl Shape for Seconds {
         let message = format!("{json} is not a time in seconds greater than 0, at most a year");
         at.error(Code::BadValue, message);
         None
+    }
+
+    fn schema() -> Value {
+        json!({"type": "number", "exclusiveMinimum": 0, "maximum": limits::SECONDS})
     }
 
     fn expand(json: &Value) -> Value {
@@ -226,6 +273,10 @@ impl Shape for SecondsOrNone {
             return Some(Self(None));
         }
         Seconds::read(json, at).map(|seconds| Self(Some(seconds)))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "number", "minimum": 0, "maximum": limits::SECONDS})
     }
 
     fn expand(json: &Value) -> Value {
@@ -314,6 +365,11 @@ impl Shape for Regex {
             }
         }
     }
+
+    /// Without `format: regex`, which means the expressions of JavaScript.
+    fn schema() -> Value {
+        json!({"type": "string"})
+    }
 }
 
 /// The plugins of a service or route: built-in plugins by name, with their settings.
@@ -335,5 +391,9 @@ impl Shape for Plugins {
             });
         }
         object.is_empty().then(Self::default)
+    }
+
+    fn schema() -> Value {
+        json!({"type": "object", "additionalProperties": false})
     }
 }

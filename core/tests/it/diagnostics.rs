@@ -208,8 +208,13 @@ fn reference() -> String {
         describe(&f, *code, &mut text).expect("a string takes everything");
     }
     text.push_str(LIMITS);
-    for limits::Limit { what, most, unit, code } in limits::ALL {
-        writeln!(text, "| {what} | {most} {unit} | [`{code}`](#{code}) |").expect("a string");
+    for limits::Limit { what, most, unit, told } in limits::ALL {
+        let told = match told {
+            limits::Told::Finding(code) => format!("[`{code}`](#{code})"),
+            limits::Told::Refusal(code) => format!("[`{code}`](api.md#refusals)"),
+        };
+        let most = format!("{most} {unit}");
+        writeln!(text, "| {what} | {} | {told} |", most.trim_end()).expect("a string");
     }
     text
 }

@@ -123,6 +123,45 @@ fn findings() {
     }
 }
 
+/// Each row: a route, a runtime, and the findings as `file pointer code`: what one names and the other
+/// lacks is told, whatever else is wrong with either.
+#[test]
+fn upstreams_that_are_named_and_not_defined() {
+    let (route, runtime) = ("services/a/routes/r.json", "runtime/a.json");
+    let unknown = format!("{route} /upstream unknown_upstream");
+    let sound = r#"{"paths": ["/a"], "upstream": "main"}"#;
+    let faulty = r#"{"paths": "/a", "upstream": "main"}"#;
+    let paths = format!("{route} /paths wrong_type");
+    let hosts = format!("{runtime} /hosts wrong_type");
+    let table: &[(&str, &str, &[&str])] = &[
+        (sound, r#"{"upstreams": {"default": {}}}"#, &[&unknown]),
+        (faulty, r#"{"upstreams": {"default": {}}}"#, &[&paths, &unknown]),
+        (faulty, r#"{"upstreams": {"main": {}}}"#, &[&paths]),
+        (r#"{"paths": "/a"}"#, r#"{"upstreams": {"main": {}}}"#, &[&paths, &unknown]),
+        (sound, r#"{"hosts": 1, "upstreams": {"default": {}}}"#, &[&hosts, &unknown]),
+        (sound, r#"{"hosts": 1, "upstreams": {"main": {}}}"#, &[&hosts]),
+        (faulty, r#"{"hosts": 1, "upstreams": {"default": {}}}"#, &[&hosts, &paths, &unknown]),
+        (faulty, r#"{"hosts": 1, "upstreams": {}}"#, &[&hosts, &paths]),
+        (sound, r#"{"hosts": 1}"#, &[&hosts]),
+    ];
+    let f = Fixture::new();
+    for (of_route, of_runtime, expected) in table {
+        let text = |text: &str| Value::String(text.to_owned());
+        let files = BTreeMap::from([
+            ("services/a/service.json".to_owned(), json!({})),
+            (route.to_owned(), text(of_route)),
+            (runtime.to_owned(), text(of_runtime)),
+        ]);
+        let findings = f.repository.validate(None, &files).expect("validated");
+        let found: Vec<String> = findings
+            .iter()
+            .filter(|finding| finding.is_error())
+            .map(|finding| format!("{} {} {}", finding.file, finding.pointer, finding.code))
+            .collect();
+        assert_eq!(found, *expected, "{of_route} {of_runtime}");
+    }
+}
+
 /// Each row: two services' routes and hosts, and the code that comes of them.
 #[test]
 fn routes_that_tie() {
