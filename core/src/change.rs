@@ -4,6 +4,7 @@
 //! all of them: preconditions, who may edit what, whether the group would be sound; the writer then
 //! publishes a plan without making choices of its own.
 
+pub(crate) mod arrival;
 mod commit;
 pub(crate) mod draft;
 mod group;

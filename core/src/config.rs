@@ -22,6 +22,7 @@ use crate::validate::{Claim, Claims};
 
 pub(crate) use load::load;
 pub use object::GroupObjects;
+pub(crate) use read::content_errors;
 
 /// A group whose every document is sound.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ struct Basis {
     folders: Option<Folders>,
     /// Services that were left out, to be read again.
     faulty: BTreeSet<ServiceName>,
+    /// What is there for people and their editors, when it was as it should be.
+    extras: Option<Vec<Oid>>,
 }
 
 /// The folders that have an entry for each service.
@@ -102,6 +105,8 @@ pub enum Live {
     NoNodes,
     /// Its documents are not sound; gateways keep its last good form.
     Invalid,
+    /// An object of the group cannot be read; gateways keep what they serve.
+    Damaged,
 }
 
 impl ServiceConfig {

@@ -127,6 +127,14 @@ pub enum Error {
     /// The configuration as it would be is not sound.
     #[error("the configuration would not be valid: {}", summary(.0))]
     Invalid(Vec<Diagnostic>),
+    /// An object of a group is missing or corrupt. Other groups are not concerned.
+    #[error("group {group} is damaged: {damage}")]
+    Damaged {
+        /// The group.
+        group: GroupName,
+        /// Which object, and what to do.
+        damage: String,
+    },
     /// The repository cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -179,6 +187,8 @@ impl Error {
             Self::ReadOnlyGroup { .. } => "read_only_group",
             Self::StillReferenced { .. } => "still_referenced",
             Self::Invalid(_) => "validation_failed",
+            Self::Damaged { .. } => "damaged",
+            Self::Store(error) if error.damage().is_some() => "damaged",
             Self::Store(_) | Self::Open(_) | Self::Failed => "internal",
             Self::Stopping => "unavailable",
         }
@@ -199,6 +209,17 @@ impl Error {
         match self {
             Self::PromotionConflict { conflicts, .. } => conflicts,
             _ => &[],
+        }
+    }
+
+    /// The same error of what reads a group: an object that is damaged is then the group's.
+    pub(crate) fn of_group(self, group: &GroupName) -> Self {
+        match self {
+            Self::Store(error) => match error.damage() {
+                Some(damage) => Self::Damaged { group: group.clone(), damage },
+                None => Self::Store(error),
+            },
+            other => other,
         }
     }
 

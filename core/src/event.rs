@@ -148,7 +148,7 @@ pub fn has_trailers(message: &str) -> bool {
 }
 
 /// The text on one line, so that it cannot begin another trailer.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }

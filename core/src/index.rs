@@ -12,6 +12,7 @@
 pub(crate) mod audit;
 mod file;
 mod fold;
+mod pushes;
 mod query;
 mod tags;
 
@@ -26,6 +27,8 @@ use rusqlite::Connection;
 
 use crate::name::ServiceName;
 use crate::store::StoreError;
+use crate::store::objects::Objects;
+use crate::store::wide::WideTrees;
 
 pub(crate) use query::{CommitRow, HistoryQuery, VersionRow};
 
@@ -35,6 +38,8 @@ pub(crate) struct Index {
     path: PathBuf,
     /// The repository that it is of.
     repository: PathBuf,
+    /// Wide trees that folding has read.
+    wide: WideTrees,
 }
 
 struct State {
@@ -64,6 +69,7 @@ impl Index {
             state: Mutex::new(sql.into()),
             path: path.to_owned(),
             repository: repository.to_owned(),
+            wide: WideTrees::default(),
         })
     }
 
@@ -77,6 +83,7 @@ impl Index {
             state: Mutex::new(file::connect_in_memory()?.into()),
             path: path.to_owned(),
             repository: repository.to_owned(),
+            wide: WideTrees::default(),
         };
         index.rebuild(handle)?;
         Ok(index)
@@ -85,7 +92,7 @@ impl Index {
     /// Takes in the commits that came since the last call, by whichever door. Tags are taken in when
     /// they are asked for.
     pub(crate) fn catch_up(&self, repository: &Repository) -> Result<(), StoreError> {
-        self.ask(|state| fold::fold_heads(&mut state.sql, &mut state.heads, repository))
+        self.ask(|state| self.fold(state, repository))
     }
 
     /// Makes the index anew from the repository.
@@ -94,7 +101,17 @@ impl Index {
         *state = file::connect_in_memory()?.into();
         file::remove(&self.path)?;
         *state = file::connect(&self.path)?.into();
-        fold::fold_heads(&mut state.sql, &mut state.heads, repository)
+        self.fold(state, repository)
+    }
+
+    /// The wide trees that folding reads, to be shared with who reads the same ones.
+    pub(crate) fn wide_trees(&self) -> WideTrees {
+        self.wide.clone()
+    }
+
+    fn fold(&self, state: &mut State, repository: &Repository) -> Result<(), StoreError> {
+        let objects = Objects::sharing(repository, self.wide.clone())?;
+        fold::fold_heads(&mut state.sql, &mut state.heads, repository, &objects)
     }
 
     /// Asks the store; when it turns out to be damaged, it is made anew and asked once more.
@@ -133,7 +150,7 @@ impl Index {
             return Ok(false);
         }
         let repository = Repository::open_bare(&self.repository)?;
-        fold::fold_heads(&mut state.sql, &mut state.heads, &repository)?;
+        self.fold(state, &repository)?;
         Ok(true)
     }
 

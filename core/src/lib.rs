@@ -4,6 +4,7 @@
 //! async runtimes, the environment or a terminal.
 
 pub mod change;
+pub mod checkout;
 pub mod config;
 mod content;
 pub mod diagnostic;
@@ -21,6 +22,7 @@ pub mod object;
 pub mod path;
 pub mod pattern;
 mod pem;
+pub mod push;
 pub mod repository;
 pub mod store;
 pub mod template;

@@ -194,6 +194,10 @@ object_id!(
     /// The id of the tree `services/<service>`: the identity of a service's content.
     ContentId
 );
+object_id!(
+    /// The id of an object of any kind, as a push names it.
+    ObjectId
+);
 
 /// Position of a commit in the first-parent history of its group; the first commit is 1.
 #[derive(

@@ -25,8 +25,9 @@ use crate::index::Index;
 use crate::name::GroupName;
 use crate::store::{self, GitError, OpenError, StoreError};
 
-pub(crate) use cache::Head;
+pub(crate) use cache::{Cache, Head};
 pub use maintenance::MaintenanceStats;
+pub(crate) use reads::of_group;
 pub use reindex::Reindexed;
 
 /// What tells the time of commits.
@@ -44,7 +45,7 @@ pub(crate) struct Shared {
     path: PathBuf,
     clock: Clock,
     index: Index,
-    cache: cache::Cache,
+    cache: Cache,
     wide: store::wide::WideTrees,
     /// Handles at rest; opening one costs more than a small read.
     handles: Mutex<Vec<(u64, git2::Repository)>>,
@@ -58,19 +59,50 @@ impl Repository {
     /// When there is none, it is not ours, or it cannot be used.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let handle = store::open_for_writing(path)?;
+        let maintenance = maintenance::Maintenance::start(path)?;
+        Self::with(path, clock, handle, maintenance)
+    }
+
+    /// Opens the repository at `path` for one change, beside whoever else has it open: maintenance and
+    /// what a crash left behind are their business.
+    ///
+    /// # Errors
+    /// When there is none, it is not ours, or it cannot be used.
+    pub fn open_beside(path: &Path, clock: Clock) -> Result<Self, OpenError> {
+        store::enable_fsync()?;
+        let handle = store::open_repository(path)?;
+        Self::with(path, clock, handle, maintenance::Maintenance::none())
+    }
+
+    fn with(
+        path: &Path,
+        clock: Clock,
+        handle: git2::Repository,
+        maintenance: maintenance::Maintenance,
+    ) -> Result<Self, OpenError> {
         let index = Index::open(&index_path(path), path)?;
         index.catch_up(&handle)?;
+        let wide = index.wide_trees();
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             clock,
             index,
-            cache: cache::Cache::default(),
-            wide: store::wide::WideTrees::default(),
+            cache: Cache::default(),
+            wide,
             handles: Mutex::new(Vec::new()),
-            maintenance: maintenance::Maintenance::start(path)?,
+            maintenance,
         });
         let writer = Arc::new(writer::Writer::start(Arc::clone(&shared), handle)?);
         Ok(Self { shared, writer })
+    }
+
+    /// Puts the settings and hooks in order that guard the repository against git processes and check
+    /// what is pushed; the hooks run `program`. Tells what was not as it should be.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn guard(&self, program: &Path) -> Result<Vec<String>, StoreError> {
+        store::guard::repair(&self.shared.path, program)
     }
 
     /// Where the repository is.
@@ -100,6 +132,14 @@ impl Repository {
         })
     }
 
+    /// Reads what is published.
+    pub(crate) fn read<R>(
+        &self,
+        read: impl FnOnce(&Desk<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.shared.read(read)
+    }
+
     /// Runs maintenance now: makes few files of many, deletes nothing that is not stored elsewhere.
     ///
     /// It runs by itself when it is time; this is for who cannot wait.
@@ -126,7 +166,7 @@ impl Repository {
 }
 
 /// The index stands beside the repository: `config.git` has `config.index`.
-fn index_path(repository: &Path) -> PathBuf {
+pub(crate) fn index_path(repository: &Path) -> PathBuf {
     repository.with_extension("index")
 }
 
@@ -171,13 +211,24 @@ pub(crate) struct Desk<'r> {
     pub(crate) git: &'r git2::Repository,
     pub(crate) objects: store::objects::Objects<'r>,
     pub(crate) index: &'r Index,
-    cache: &'r cache::Cache,
+    cache: &'r Cache,
     /// Groups that are further here than what is published.
     advances: RefCell<BTreeMap<GroupName, cache::Advance>>,
     pub(crate) now: Timestamp,
 }
 
 impl<'r> Desk<'r> {
+    /// A desk of whoever has no repository open: to look, not to write.
+    pub(crate) fn apart(
+        git: &'r git2::Repository,
+        objects: store::objects::Objects<'r>,
+        index: &'r Index,
+        cache: &'r Cache,
+        now: Timestamp,
+    ) -> Self {
+        Self { git, objects, index, cache, advances: RefCell::default(), now }
+    }
+
     fn new(shared: &'r Shared, git: &'r git2::Repository) -> Result<Self, StoreError> {
         Ok(Self {
             git,

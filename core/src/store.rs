@@ -5,8 +5,10 @@
 pub(crate) mod commit;
 mod durable;
 pub(crate) mod git;
+pub(crate) mod guard;
 mod loose;
 pub(crate) mod objects;
+pub(crate) mod quarantine;
 mod reader;
 pub(crate) mod refs;
 pub(crate) mod stale;
@@ -134,11 +136,15 @@ pub(crate) fn open_repository(path: &Path) -> Result<Repository, OpenError> {
     }
 }
 
+pub(crate) use durable::enable_fsync;
+pub(crate) use guard::PROTECTION;
+
 /// Opens a repository of ours for writing.
 pub(crate) fn open_for_writing(path: &Path) -> Result<Repository, OpenError> {
-    durable::enable_fsync()?;
+    enable_fsync()?;
     let repository = open_repository(path)?;
     stale::release(path).map_err(StoreError::from)?;
+    quarantine::sweep(path);
     loose::prepare(path).map_err(StoreError::from)?;
     Ok(repository)
 }
@@ -147,7 +153,7 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Repository, OpenError> {
 ///
 /// It comes into being whole: it is made beside its place and moved there.
 pub(crate) fn create_repository(path: &Path) -> Result<(), OpenError> {
-    durable::enable_fsync()?;
+    enable_fsync()?;
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(StoreError::from)?;
     let made =
@@ -158,20 +164,6 @@ pub(crate) fn create_repository(path: &Path) -> Result<(), OpenError> {
     std::fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(StoreError::from)?;
     Ok(())
 }
-
-/// Settings of the repository that keep git processes from destroying or losing anything.
-pub(crate) const PROTECTION: &[(&str, &str)] = &[
-    // Maintenance is Refgate's own: git's pruning beside libgit2 writers destroys objects.
-    ("extensions.preciousobjects", "true"),
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
-    // Git processes flush like libgit2 does here.
-    ("core.fsync", "all"),
-    // Refs never move backwards, and pushed objects are checked.
-    ("receive.denynonfastforwards", "true"),
-    ("receive.denydeletes", "true"),
-    ("receive.fsckobjects", "true"),
-];
 
 fn configure(path: &Path) -> Result<(), git2::Error> {
     let mut options = RepositoryInitOptions::new();
@@ -184,7 +176,5 @@ fn configure(path: &Path) -> Result<(), git2::Error> {
     }
     // Branches only ever grow: a log of their moves would say what they say.
     config.set_bool("core.logallrefupdates", false)?;
-    config.set_bool("receive.autogc", false)?;
-    config.set_str("transfer.hiderefs", "refs/refgate")?;
     Ok(())
 }

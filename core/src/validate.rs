@@ -4,11 +4,10 @@
 
 mod conflict;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::config::route_path;
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
-use crate::document::{Route, Runtime};
 use crate::name::{RouteName, ServiceName, UpstreamName};
 
 pub(crate) use conflict::{Claim, Claims, claims};
@@ -17,25 +16,24 @@ pub(crate) use conflict::{Claim, Claims, claims};
 ///
 /// A group that has defined no upstream at all has not said yet where requests go: the service
 /// waits, not live. Once it names one, a route that names another is an error.
-pub(crate) fn upstream_references(
+pub(crate) fn upstream_references<'n>(
     service: &ServiceName,
-    routes: &BTreeMap<RouteName, Route>,
-    runtime: &Runtime,
+    routes: impl IntoIterator<Item = (&'n RouteName, &'n UpstreamName)>,
+    defined: &BTreeSet<&UpstreamName>,
     findings: &mut Vec<Diagnostic>,
 ) {
-    if runtime.upstreams.is_empty() {
+    if defined.is_empty() {
         return;
     }
-    for (name, route) in routes {
-        if runtime.upstreams.contains_key(&route.upstream) {
+    for (name, upstream) in routes {
+        if defined.contains(upstream) {
             continue;
         }
-        let known = runtime.upstreams.keys().map(UpstreamName::as_str);
-        let hint = did_you_mean(route.upstream.as_str(), known).unwrap_or_else(|| {
+        let known = defined.iter().map(|name| name.as_str());
+        let hint = did_you_mean(upstream.as_str(), known).unwrap_or_else(|| {
             format!("define it in runtime/{service}.json, without nodes if there are none yet")
         });
-        let message =
-            format!("the runtime of {service} has no upstream {:?}", route.upstream.as_str());
+        let message = format!("the runtime of {service} has no upstream {:?}", upstream.as_str());
         let finding = Diagnostic::error(
             route_path(service, name),
             "/upstream",

@@ -15,8 +15,8 @@ pub struct VersionError {
     reason: String,
 }
 
-/// Longest number, in bytes; it becomes part of a file name.
-const MAX_BYTES: usize = 64;
+/// Longest number; it becomes part of a file name.
+const MAX_BYTES: usize = crate::limits::VERSION_BYTES;
 
 impl FromStr for Version {
     type Err = VersionError;

@@ -7,17 +7,34 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Live;
+use crate::diagnostic::Diagnostic;
 use crate::diff::Change;
 use crate::name::{CommitId, ContentId, GroupName, Revision, ServiceName};
 use crate::version::Version;
 
 /// A document with its entity tag.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Object {
     /// The document, with every default filled in.
+    #[serde(flatten)]
     pub value: Value,
+    /// Who changed it last.
+    #[serde(flatten)]
+    pub last: LastChange,
     /// Changes whenever the document does.
+    #[serde(skip)]
     pub etag: String,
+}
+
+/// The last commit of a group that wrote a file or took it away; nulls where none ever did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct LastChange {
+    /// The commit.
+    pub commit: Option<CommitId>,
+    /// When it was made.
+    pub updated_at: Option<Timestamp>,
+    /// Who made it.
+    pub updated_by: Option<String>,
 }
 
 /// A group, but for its gateway instances.
@@ -32,8 +49,13 @@ pub struct GroupView {
     pub head: CommitId,
     /// The position of that commit.
     pub revision: Revision,
-    /// How many services it has.
+    /// How many services it has; 0 where its list of services cannot be read.
     pub services: usize,
+    /// What is wrong with `group.json`, which has defaults where it is.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What of the group cannot be read, and what to do; null when all can. Fields that depend on it
+    /// have their defaults.
+    pub damage: Option<String>,
     /// Changes whenever the group does.
     #[serde(skip)]
     pub etag: String,
@@ -82,6 +104,24 @@ pub struct ServiceView {
     pub etag: String,
 }
 
+/// The matrix services × groups.
+#[derive(Debug, Clone, Serialize)]
+pub struct Matrix {
+    /// A row for each service that a group has.
+    pub rows: Vec<MatrixRow>,
+    /// The groups that are damaged: of these the rows tell no more than can be read.
+    pub damaged: Vec<DamagedGroup>,
+}
+
+/// A group of which something cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DamagedGroup {
+    /// The group.
+    pub group: GroupName,
+    /// What, why, and what to do.
+    pub damage: String,
+}
+
 /// A row of the matrix services × groups.
 #[derive(Debug, Clone, Serialize)]
 pub struct MatrixRow {
@@ -91,6 +131,9 @@ pub struct MatrixRow {
     pub groups: BTreeMap<GroupName, MatrixCell>,
     /// The newest version; null when there is none.
     pub latest: Option<Version>,
+    /// In a row that was asked for alone, the groups that are damaged and may have the service.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedGroup>,
 }
 
 /// A service in a group, in short.

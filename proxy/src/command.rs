@@ -93,7 +93,7 @@ pub fn run(args: GatewayArgs) -> Result<(), RunError> {
             signalled.abort();
         });
     });
-    gateway.wait();
+    gateway.join();
     Ok(())
 }
 

@@ -181,12 +181,9 @@ impl Gateway {
         self.end.send_replace(true);
     }
 
-    /// Waits until it has stopped; forever, when nobody calls [`Gateway::shutdown`].
-    pub fn join(self) {
-        self.wait();
-    }
-
-    pub(crate) fn wait(&self) {
+    /// Waits until it has stopped; forever, when nobody calls [`Gateway::shutdown`]. Only
+    /// the first to call it waits.
+    pub fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic in there has been reported by the panic hook.
@@ -199,7 +196,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         if self.thread.lock().is_ok_and(|thread| thread.is_some()) {
             self.abort();
-            self.wait();
+            self.join();
         }
     }
 }

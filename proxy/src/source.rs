@@ -129,7 +129,7 @@ impl Source {
     }
 
     fn follow(&mut self) -> Result<(), Trouble> {
-        let reader = match self.reader.take() {
+        let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => GroupReader::open(&self.path)?,
         };

@@ -5,7 +5,9 @@
 use std::fmt::Debug;
 
 use libfuzzer_sys::fuzz_target;
-use refgate_core::document::{Group, Reader, Route, Runtime, Service, Shape};
+use refgate_core::document::{
+    Certificate, Consumer, GlobalRule, Group, Reader, Route, Runtime, Service, Shape,
+};
 use refgate_core::json;
 use serde_json::Value;
 
@@ -20,17 +22,27 @@ fuzz_target!(|bytes: &[u8]| {
     forms::<Service>(&value);
     forms::<Route>(&value);
     forms::<Runtime>(&value);
+    forms::<Consumer>(&value);
+    forms::<Certificate>(&value);
+    forms::<GlobalRule>(&value);
 });
 
+/// All forms of one document: each is made once, and each means the same.
 fn forms<T: Shape + Debug + PartialEq>(value: &Value) {
     let (canonical, expanded) = (T::canonical(value), T::expand(value));
     assert_eq!(T::canonical(&canonical), canonical);
     assert_eq!(T::expand(&expanded), expanded);
     assert_eq!(T::canonical(&expanded), canonical);
     assert_eq!(T::expand(&canonical), expanded);
+    // To the byte: equal values may stand in another order of keys.
+    let text = json::to_text(&canonical);
+    assert_eq!(json::to_text(&T::canonical(&expanded)), text);
+    let written = json::parse(text.as_bytes()).expect("what was written is read").value;
+    assert_eq!(json::to_text(&T::canonical(&written)), text, "canonical text stays as it is");
     let read = read::<T>(value);
     assert_eq!(read, self::read::<T>(&canonical));
     assert_eq!(read, self::read::<T>(&expanded));
+    assert_eq!(read, self::read::<T>(&written));
 }
 
 /// The document; nothing exactly when there are findings.

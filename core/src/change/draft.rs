@@ -14,6 +14,9 @@ use crate::repository::Desk;
 use crate::store::objects::{Edits, EntryKind};
 use crate::version::Version;
 
+/// The keys of [`crate::view::LastChange`].
+pub(crate) const LAST_CHANGE: [&str; 3] = ["commit", "updated_at", "updated_by"];
+
 /// How a change reaches the versioned part of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -91,6 +94,20 @@ impl Draft {
         let blob = desk.objects.make_blob(&place.bytes(json))?;
         self.edits().insert(path.to_owned(), Some((EntryKind::File, blob)));
         Ok(())
+    }
+
+    /// The same for a document that was asked for as an object of the API: who changed it last is
+    /// shown with it and not written, so that what was read can be written back.
+    pub(crate) fn put_object(
+        &mut self,
+        desk: &Desk<'_>,
+        path: &str,
+        json: &Value,
+    ) -> Result<(), Error> {
+        let Value::Object(object) = json else { return self.put(desk, path, json) };
+        let mut object = object.clone();
+        object.retain(|key, _| !LAST_CHANGE.contains(&key.as_str()));
+        self.put(desk, path, &Value::Object(object))
     }
 
     /// Takes the file or folder at a path away.

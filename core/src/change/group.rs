@@ -8,8 +8,8 @@ use crate::content::document_at;
 use crate::error::Error;
 use crate::event::Event;
 use crate::json;
-use crate::name::GroupName;
-use crate::repository::{Desk, Head};
+use crate::name::{CommitId, GroupName};
+use crate::repository::{Desk, Head, of_group};
 use crate::store::refs;
 use crate::template;
 
@@ -28,7 +28,7 @@ pub(super) fn patch(
     patch: &Value,
     condition: &Precondition,
 ) -> Result<Draft, Error> {
-    condition.check(&format!("group {group}"), Some(&etag(head)))?;
+    condition.check(&format!("group {group}"), Some(&etag(head.commit)))?;
     let mut draft = Draft::new(Event::new("group.updated", format!("change group {group}")));
     let current = document_at(&desk.objects, head.tree, "group.json")?;
     let mut document =
@@ -44,12 +44,12 @@ pub(super) fn delete(
     head: Head,
     condition: &Precondition,
 ) -> Result<Draft, Error> {
-    condition.check(&format!("group {group}"), Some(&etag(head)))?;
+    condition.check(&format!("group {group}"), Some(&etag(head.commit)))?;
     for (other, _) in refs::groups(desk.git)? {
         if other == *group {
             continue;
         }
-        let loaded = desk.loaded(&other, desk.head(&other)?)?;
+        let loaded = of_group(&other, || Ok(desk.loaded(&other, desk.head(&other)?)?))?;
         if loaded.config.group.promotion.from.contains(group) {
             return Err(Error::StillReferenced {
                 reason: format!(
@@ -64,6 +64,6 @@ pub(super) fn delete(
 }
 
 /// The entity tag of a group: its head, since what is shown of a group depends on it.
-pub(crate) fn etag(head: Head) -> String {
-    head.commit.to_string()
+pub(crate) fn etag(head: CommitId) -> String {
+    head.to_string()
 }

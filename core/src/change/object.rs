@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::json;
 use crate::name::GroupName;
 use crate::object::ObjectName;
-use crate::repository::{Desk, Head};
+use crate::repository::{Desk, Head, of_group};
 
 pub(super) fn put(
     desk: &Desk<'_>,
@@ -25,7 +25,7 @@ pub(super) fn put(
 ) -> Result<Draft, Error> {
     let exists = find(desk, group, head, object, condition)?.is_some();
     let mut draft = draft(group, object, exists);
-    draft.put(desk, &object.path(), document)?;
+    draft.put_object(desk, &object.path(), document)?;
     Ok(draft)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn patch(
     };
     json::merge_patch(&mut document, patch);
     let mut draft = draft(group, object, true);
-    draft.put(desk, &object.path(), &document)?;
+    draft.put_object(desk, &object.path(), &document)?;
     Ok(draft)
 }
 
@@ -77,9 +77,10 @@ pub(super) fn copy(
         let reason = format!("{object} is in group {group} already: name another group");
         return Err(Error::Malformed { reason });
     }
-    let source = desk.head(from)?;
-    let (_, document) = document_at(&desk.objects, source.tree, &object.path())?
-        .ok_or_else(|| no_object(from, object))?;
+    let (_, document) = of_group(from, || {
+        let found = document_at(&desk.objects, desk.head(from)?.tree, &object.path())?;
+        found.ok_or_else(|| no_object(from, object))
+    })?;
     let existing = find(desk, group, head, object, condition)?;
     let form = |json: &Value| Place::Object(object.clone()).canonical(json);
     let differs = existing.as_ref().is_some_and(|existing| form(existing) != form(&document));

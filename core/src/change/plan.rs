@@ -3,16 +3,17 @@
 use git2::Oid;
 use serde::Serialize;
 
+use super::arrival::{self, Door};
 use super::draft::{Draft, NewTag, TreeChange, Way};
 use super::{Change, Operation, OutcomeKind, ServiceOutcome};
 use crate::config::{self, Loaded};
 use crate::diagnostic::Diagnostic;
 use crate::diff;
-use crate::document::{DirectEdits, GroupType};
+use crate::document::GroupType;
 use crate::error::Error;
 use crate::event::Event;
 use crate::name::{CommitId, GroupName};
-use crate::repository::{Desk, Head};
+use crate::repository::{Desk, Head, of_group};
 
 /// A change that can be published as it is, as long as the head is the one it was planned on.
 pub(crate) struct Plan {
@@ -71,6 +72,10 @@ pub struct PlanView {
 
 /// Plans a change against the head of this moment.
 pub(crate) fn plan(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
+    of_group(&change.group, || plan_on_head(desk, change))
+}
+
+fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
     let group = &change.group;
     let base = desk.find_head(group)?;
     let creates = matches!(change.operation, Operation::CreateGroup { .. });
@@ -102,13 +107,12 @@ pub(crate) fn plan(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
         Some(tree) => {
             let previous = before.as_ref().map(|loaded| &loaded.config);
             if let (Some(base), Some(previous), Way::Edit) = (base, previous, draft.way) {
-                check_direct_edits(
-                    desk,
-                    group,
-                    previous.group.promotion.direct_edits,
-                    base.tree,
-                    tree,
-                )?;
+                let rules = &previous.group.promotion;
+                let refused =
+                    arrival::check(desk, group, rules, Some(base.tree), tree, Door::Edit)?;
+                if let Some(error) = refused.into_iter().next() {
+                    return Err(error);
+                }
             }
             let loaded = validate(desk, group, base, tree, before.as_deref(), &mut warnings)?;
             PlannedTree::Next(tree, Box::new(loaded))
@@ -203,29 +207,6 @@ fn next_tree(desk: &Desk<'_>, base: Option<Head>, draft: &Draft) -> Result<Optio
         TreeChange::Edits(edits) => desk.objects.edit(base.map(|head| head.tree), edits)?,
     };
     Ok(Some(tree).filter(|tree| base.map(|head| head.tree) != Some(*tree)))
-}
-
-/// Refuses a change by hand of the versioned part of a group that takes only versions.
-pub(crate) fn check_direct_edits(
-    desk: &Desk<'_>,
-    group: &GroupName,
-    direct_edits: DirectEdits,
-    before: Oid,
-    after: Oid,
-) -> Result<(), Error> {
-    if direct_edits == DirectEdits::Allow {
-        return Ok(());
-    }
-    let services = |tree| desk.objects.find(tree, "services");
-    if services(before)? == services(after)? {
-        return Ok(());
-    }
-    let touched = diff::files_touched(&desk.objects, Some(before), after)?;
-    let service = touched
-        .iter()
-        .find_map(|path| path.strip_prefix("services/")?.split('/').next())
-        .unwrap_or_default();
-    Err(Error::DirectEditRefused { group: group.clone(), service: service.to_owned() })
 }
 
 /// Loads the group as it would be; an error that was not there before refuses the change.

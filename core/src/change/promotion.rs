@@ -3,6 +3,7 @@
 use git2::Oid;
 use serde_json::{Map, Value};
 
+use super::arrival;
 use super::draft::{Draft, NewTag, Way};
 use super::plan::Gate;
 use super::{OutcomeKind, ServiceOutcome, Sync, SyncSource};
@@ -13,7 +14,7 @@ use crate::error::{Conflict, Error};
 use crate::event::Event;
 use crate::merge::{self, Content, OnConflict};
 use crate::name::{CommitId, ContentId, GroupName, ServiceName};
-use crate::repository::{Desk, Head};
+use crate::repository::{Desk, Head, of_group};
 use crate::store::objects::{Edits, EntryKind};
 use crate::version::Version;
 
@@ -88,7 +89,7 @@ fn find_source(
             let service = service.clone();
             Ok(Incoming { service, version, commit, content, from: None, tag: None })
         }
-        SyncSource::Group { group, version } => {
+        SyncSource::Group { group, version } => of_group(group, || {
             let head = desk.head(group)?;
             let content = super::service::content(desk, head.tree, service)?
                 .ok_or_else(|| Error::no_service(group, service))?;
@@ -116,7 +117,7 @@ fn find_source(
             };
             let from = Some((group.clone(), head.tree));
             Ok(Incoming { service: service.clone(), version, commit, content, from, tag })
-        }
+        }),
     }
 }
 
@@ -130,22 +131,12 @@ fn check_came_from(
 ) -> Result<(), Error> {
     let loaded = desk.loaded(target, head)?;
     let allowed = &loaded.config.group.promotion.from;
-    let mut ran_in = None;
-    for group in allowed {
-        if desk.index.has_run(group, &version.service, version.content)? {
-            ran_in = Some(group);
-            break;
-        }
-    }
+    let ran_in = arrival::came_from(desk, allowed, &version.service, version.content)?;
     let title = format!("{} {}", version.service, version.version);
-    let names: Vec<&str> = allowed.iter().map(GroupName::as_str).collect();
     let message = match ran_in {
         _ if allowed.is_empty() => format!("{target} takes versions from any group"),
         Some(group) => format!("{title} has run in {group}"),
-        None => format!(
-            "{target} takes only versions that have run in {}, and {title} never did: sync it there first",
-            names.join(" or ")
-        ),
+        None => arrival::closed(target, allowed, &title),
     };
     let passed = allowed.is_empty() || ran_in.is_some();
     draft.gates.push(Gate { gate: "promotion.from".to_owned(), passed, message });

@@ -29,7 +29,7 @@ pub(super) fn put(
     };
     let mut draft = Draft::new(Event::new(kind, subject).about(service));
     draft.created = !exists;
-    draft.put(desk, &route_path(service, route), document)?;
+    draft.put_object(desk, &route_path(service, route), document)?;
     Ok(draft)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn patch(
     json::merge_patch(&mut document, patch);
     let subject = format!("change route {route} of {service} in {group}");
     let mut draft = Draft::new(Event::new("route.updated", subject).about(service));
-    draft.put(desk, &route_path(service, route), &document)?;
+    draft.put_object(desk, &route_path(service, route), &document)?;
     Ok(draft)
 }
 

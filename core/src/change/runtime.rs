@@ -23,7 +23,7 @@ pub(super) fn put(
     let existing = find(desk, group, head, service, condition)?;
     let mut draft = draft(group, service);
     draft.created = existing.is_none();
-    draft.put(desk, &runtime_path(service), document)?;
+    draft.put_object(desk, &runtime_path(service), document)?;
     Ok(draft)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn patch(
     let mut document = existing.unwrap_or_else(|| Value::Object(Map::new()));
     json::merge_patch(&mut document, patch);
     let mut draft = draft(group, service);
-    draft.put(desk, &runtime_path(service), &document)?;
+    draft.put_object(desk, &runtime_path(service), &document)?;
     Ok(draft)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use git2::Oid;
 
 use super::object::{self, ObjectFolders};
-use super::read::{read_document, read_group, read_service};
+use super::read::{fits, read_document, read_group, read_service};
 use super::survey::{self, SchemaName};
 use super::{Basis, Folders, GroupConfig, Loaded, runtime_path};
 use crate::diagnostic::{Code, Diagnostic};
@@ -30,8 +30,8 @@ pub(crate) fn load(
         group_file: None,
         object_folders: ObjectFolders::default(),
     };
-    let folders = loader.survey(tree)?;
-    loader.finish(name, commit, folders, previous)
+    let (folders, extras) = loader.survey(tree, previous)?;
+    loader.finish(name, commit, folders, extras, previous)
 }
 
 struct Loader<'o, 'r> {
@@ -50,19 +50,20 @@ struct Places {
 
 impl Loader<'_, '_> {
     /// Looks at the top of the tree; everything without a place in it is a finding.
-    fn survey(&mut self, tree: Oid) -> Result<Folders, StoreError> {
+    fn survey(
+        &mut self,
+        tree: Oid,
+        previous: Option<&GroupConfig>,
+    ) -> Result<(Folders, Option<Vec<Oid>>), StoreError> {
         let mut folders = Folders::default();
+        let mut extras = Vec::new();
         for entry in self.objects.tree(tree)? {
             match (entry.name.as_str(), entry.kind) {
                 ("group.json", EntryKind::File) => self.group_file = Some(entry.id),
-                ("README.md" | ".editorconfig", EntryKind::File) => {}
+                ("README.md" | ".editorconfig", EntryKind::File)
+                | ("schema", EntryKind::Folder) => extras.push(entry),
                 ("services", EntryKind::Folder) => folders.services = Some(entry.id),
                 ("runtime", EntryKind::Folder) => folders.runtime = Some(entry.id),
-                ("schema", EntryKind::Folder) => {
-                    for file in self.objects.tree(entry.id)? {
-                        survey::document_name::<SchemaName>("schema", &file, &mut self.findings);
-                    }
-                }
                 (name, EntryKind::Folder) if let Some(kind) = ObjectKind::of_folder(name) => {
                     self.object_folders.set(kind, entry.id);
                 }
@@ -74,7 +75,47 @@ impl Loader<'_, '_> {
                 Diagnostic::error("group.json", "", Code::MissingFile, "the file is missing");
             self.findings.push(finding.with_hint("an empty object, {}, is a valid group.json"));
         }
-        Ok(folders)
+        Ok((folders, self.extras(&extras, previous)?))
+    }
+
+    /// Looks at what is there for people and their editors, where it is not as it was. What is at
+    /// fault is looked at each time.
+    fn extras(
+        &mut self,
+        extras: &[Entry],
+        previous: Option<&GroupConfig>,
+    ) -> Result<Option<Vec<Oid>>, StoreError> {
+        let ids = Some(extras.iter().map(|entry| entry.id).collect());
+        if previous.is_some_and(|before| before.basis.extras == ids) {
+            return Ok(ids);
+        }
+        let known = self.findings.len();
+        for entry in extras {
+            if entry.kind == EntryKind::Folder {
+                self.schemas(&entry.name, entry.id)?;
+            } else {
+                fits(self.objects, &entry.name, entry.id, &mut self.findings)?;
+            }
+        }
+        Ok(ids.filter(|_| self.findings.len() == known))
+    }
+
+    fn schemas(&mut self, folder: &str, id: Oid) -> Result<(), StoreError> {
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        for file in self.objects.tree(id)? {
+            let path = format!("{folder}/{}", file.name);
+            let name = survey::document_name::<SchemaName>(folder, &file, &mut self.findings);
+            if name.is_none() || !fits(self.objects, &path, file.id, &mut self.findings)? {
+                continue;
+            }
+            if let Some(other) = names.insert(file.name.to_lowercase(), file.name) {
+                let message = format!("{folder}/{other} differs from it only in case");
+                let hint = "on some computers they are one file: rename one of them";
+                let finding = Diagnostic::error(path, "", Code::BadName, message);
+                self.findings.push(finding.with_hint(hint));
+            }
+        }
+        Ok(())
     }
 
     /// The services with an entry that is not the same as before, each with both its places; says
@@ -139,6 +180,7 @@ impl Loader<'_, '_> {
         name: &GroupName,
         commit: CommitId,
         folders: Folders,
+        extras: Option<Vec<Oid>>,
         previous: Option<&GroupConfig>,
     ) -> Result<Loaded, StoreError> {
         let (group, group_faulty) = self.group(name, previous)?;
@@ -215,6 +257,7 @@ impl Loader<'_, '_> {
             group_file: self.group_file,
             folders: all_placed.then_some(folders),
             faulty: faulty.clone(),
+            extras,
         };
         let name = name.clone();
         let config = GroupConfig { name, commit, group, services, objects, basis, claims };

@@ -39,6 +39,9 @@ type Identity = &'static str;
 
 const SNI: Identity = "SNI";
 
+/// A name, as file systems see it that do not tell case apart.
+const FILE_NAME: Identity = "file name";
+
 /// One object.
 #[derive(Debug)]
 struct ObjectConfig {
@@ -188,6 +191,8 @@ fn read(
         .map(|(consumer, uses)| {
             consumer.check(&mut Reader::new(&path, findings));
             identities = consumer.identities();
+            // Other kinds of names have lower case only.
+            identities.push((String::new(), FILE_NAME, name.as_str().to_lowercase()));
             (ObjectDocument::Consumer(consumer), uses)
         }),
         ObjectName::Certificate(_) => read_document::<Certificate>(
@@ -264,6 +269,10 @@ fn taken(
         let (kind, one, other) = (name.kind().noun(), holder.as_str(), name.as_str());
         let message = format!("{kind}s {one} and {other} are both for the SNI {text:?}");
         (Code::SniConflict, message, "keep it in one of them")
+    } else if identity == FILE_NAME {
+        let message =
+            format!("consumers {} and {} differ only in case", holder.as_str(), name.as_str());
+        (Code::BadName, message, "on some computers their files are one file: rename one of them")
     } else {
         let message = if name == holder {
             format!("{name} has the same {identity} twice")

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use git2::Oid;
+use serde_json::Value;
 
 use super::{Live, ServiceConfig, live, route_path, runtime_path, service_path, survey};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::reference::{resolve_variables, uses_variables};
 use crate::document::{Group, Reader, Route, Runtime, Service, Shape, parse_file};
 use crate::json::MAX_FILE_BYTES;
-use crate::name::{ContentId, GroupName, RouteName, ServiceName};
+use crate::name::{ContentId, GroupName, RouteName, ServiceName, UpstreamName};
 use crate::store::StoreError;
 use crate::store::objects::{EntryKind, Objects};
 use crate::validate;
@@ -31,16 +32,28 @@ pub(super) fn read_group(
     Ok(group.filter(|_| findings.len() == before))
 }
 
+/// Whether a file is not too large; its size is found without reading it.
+pub(super) fn fits(
+    objects: &Objects<'_>,
+    path: &str,
+    id: Oid,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<bool, StoreError> {
+    let size = objects.blob_size(id)?;
+    if size > MAX_FILE_BYTES {
+        let message = format!("the file has {size} bytes; 1 MiB is the limit");
+        findings.push(Diagnostic::error(path, "", Code::TooLarge, message));
+    }
+    Ok(size <= MAX_FILE_BYTES)
+}
+
 fn read_json(
     objects: &Objects<'_>,
     path: &str,
     id: Oid,
     findings: &mut Vec<Diagnostic>,
-) -> Result<Option<serde_json::Value>, StoreError> {
-    let size = objects.blob_size(id)?;
-    if size > MAX_FILE_BYTES {
-        let message = format!("the file has {size} bytes; 1 MiB is the limit");
-        findings.push(Diagnostic::error(path, "", Code::TooLarge, message));
+) -> Result<Option<Value>, StoreError> {
+    if !fits(objects, path, id, findings)? {
         return Ok(None);
     }
     Ok(parse_file(path, &objects.blob(id)?, findings))
@@ -54,17 +67,30 @@ pub(super) fn read_document<T: Shape>(
     group: &Group,
     findings: &mut Vec<Diagnostic>,
 ) -> Result<Option<(T, bool)>, StoreError> {
-    let Some(mut json) = read_json(objects, path, id, findings)? else { return Ok(None) };
+    Ok(read_or_json(objects, path, id, group, findings)?.ok())
+}
+
+/// The same; of a document that cannot be used, its JSON comes back if it is any.
+fn read_or_json<T: Shape>(
+    objects: &Objects<'_>,
+    path: &str,
+    id: Oid,
+    group: &Group,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<Result<(T, bool), Value>, StoreError> {
+    let Some(mut json) = read_json(objects, path, id, findings)? else {
+        return Ok(Err(Value::Null));
+    };
     let uses_variables = uses_variables(&json);
     if uses_variables {
         let before = findings.len();
         resolve_variables(&mut json, &group.variables, &mut Reader::new(path, findings));
         if findings.len() > before {
-            return Ok(None);
+            return Ok(Err(json));
         }
     }
     let read = T::read(&json, &mut Reader::new(path, findings));
-    Ok(read.map(|document| (document, uses_variables)))
+    Ok(read.map(|document| (document, uses_variables)).ok_or(json))
 }
 
 pub(super) fn read_service(
@@ -81,18 +107,26 @@ pub(super) fn read_service(
     let mut uses_variables = found.uses_variables;
     let path = runtime_path(name);
     let runtime = match runtime_file {
-        None => Some(Runtime::empty()),
+        None => Ok(Runtime::empty()),
         Some(id) => {
-            read_document::<Runtime>(objects, &path, id, group, findings)?.map(|(runtime, uses)| {
+            read_or_json::<Runtime>(objects, &path, id, group, findings)?.map(|(runtime, uses)| {
                 uses_variables |= uses;
                 runtime
             })
         }
     };
-    if let Some(runtime) = &runtime {
+    if let Ok(runtime) = &runtime {
         runtime.check(&mut Reader::new(&path, findings));
-        validate::upstream_references(name, &found.routes, runtime, findings);
     }
+    // Which upstreams are defined and named can be told of documents that are wrong elsewhere.
+    let told = runtime.as_ref().err().map(upstreams_defined).unwrap_or_default();
+    let defined = match &runtime {
+        Ok(runtime) => runtime.upstreams.keys().collect(),
+        Err(_) => told.iter().collect(),
+    };
+    let sound = found.routes.iter().map(|(name, route)| (name, &route.upstream));
+    validate::upstream_references(name, sound.chain(&found.faulty), &defined, findings);
+    let runtime = runtime.ok();
     let (Some(service), Some(runtime)) = (found.service, runtime) else { return Ok(None) };
     if findings[before..].iter().any(Diagnostic::is_error) {
         return Ok(None);
@@ -116,11 +150,39 @@ pub(super) fn read_service(
     }))
 }
 
+/// The upstreams that the JSON of a runtime defines.
+fn upstreams_defined(runtime: &Value) -> Vec<UpstreamName> {
+    let defined = runtime.get("upstreams").and_then(Value::as_object);
+    let names = defined.into_iter().flat_map(|defined| defined.keys());
+    names.filter_map(|name| name.parse().ok()).collect()
+}
+
+/// The upstream that the JSON of a route names.
+fn upstream_named(route: &Value) -> Option<UpstreamName> {
+    Route::expand(route).get("upstream")?.as_str()?.parse().ok()
+}
+
+/// What is wrong with the versioned files of a service wherever they may come to; documents with
+/// variables, which a group must give, are read where they come to one.
+pub(crate) fn content_errors(
+    objects: &Objects<'_>,
+    name: &ServiceName,
+    content: ContentId,
+) -> Result<Vec<Diagnostic>, StoreError> {
+    let mut findings = Vec::new();
+    Parts::default().read(objects, name, content.0, &Group::empty(), &mut findings)?;
+    findings.retain(|finding| finding.is_error() && finding.code != Code::UnresolvedVariable);
+    findings.sort();
+    Ok(findings)
+}
+
 /// The versioned files of a service, as far as they could be read.
 #[derive(Default)]
 struct Parts {
     service: Option<Service>,
     routes: BTreeMap<RouteName, Route>,
+    /// Routes that cannot be used, with the upstreams that they name all the same.
+    faulty: BTreeMap<RouteName, UpstreamName>,
     uses_variables: bool,
 }
 
@@ -164,11 +226,13 @@ impl Parts {
         }
         for (route, id) in route_files {
             let path = route_path(name, &route);
-            let read = read_document::<Route>(objects, &path, id, group, findings)?;
-            if let Some((document, uses)) = read {
-                document.check(&mut Reader::new(&path, findings));
-                self.uses_variables |= uses;
-                self.routes.insert(route, document);
+            match read_or_json::<Route>(objects, &path, id, group, findings)? {
+                Ok((document, uses)) => {
+                    document.check(&mut Reader::new(&path, findings));
+                    self.uses_variables |= uses;
+                    self.routes.insert(route, document);
+                }
+                Err(json) => self.faulty.extend(upstream_named(&json).map(|named| (route, named))),
             }
         }
         Ok(())

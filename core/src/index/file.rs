@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode};
 
 /// What folding puts into the tables below; another number means that the index is made anew. It
 /// goes up with every change of the tables or of what is put into them.
-pub(super) const LAYOUT: i64 = 2;
+pub(super) const LAYOUT: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE heads (
@@ -29,9 +29,25 @@ CREATE TABLE commits (
     from_group TEXT,
     reason TEXT,
     request_id TEXT,
+    -- Of a pushed commit that changes one service alone: the content that the group had before and
+    -- has again. With a version of that content, the commit is a rollback.
+    restored BLOB,
     PRIMARY KEY (group_name, revision)
 ) WITHOUT ROWID;
 CREATE INDEX commits_by_id ON commits (id);
+
+-- Who moved a ref by a push.
+CREATE TABLE pushes (
+    ref TEXT NOT NULL,
+    new BLOB NOT NULL,
+    old BLOB,
+    actor TEXT NOT NULL,
+    request_id TEXT,
+    PRIMARY KEY (ref, new)
+) WITHOUT ROWID;
+
+-- How far the log of pushes was taken in: at most one row.
+CREATE TABLE pushes_head (id BLOB NOT NULL);
 
 -- What a service was in a group since a revision. NULL: it was not there.
 CREATE TABLE touches (

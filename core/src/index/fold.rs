@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use git2::{Oid, Repository};
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::file::OF_A_GROUP;
+use super::pushes;
 use crate::event::{Event, PUSHED};
 use crate::name::ServiceName;
 use crate::store::objects::{Difference, EntryKind, Objects};
@@ -21,6 +22,7 @@ pub(super) fn fold_heads(
     sql: &mut Connection,
     heads: &mut Heads,
     repository: &Repository,
+    objects: &Objects<'_>,
 ) -> Result<(), StoreError> {
     let now: BTreeMap<String, Oid> = refs::groups(repository)?
         .into_iter()
@@ -34,16 +36,20 @@ pub(super) fn fold_heads(
         Some(folded) => folded,
         None => stored_heads(sql)?,
     };
-    for group in folded.keys().filter(|group| !now.contains_key(*group)) {
-        let transaction = sql.transaction()?;
-        for table in OF_A_GROUP {
-            transaction.execute(&format!("DELETE FROM {table} WHERE group_name = ?1"), [group])?;
+    // After the heads were read: a push is noted before it moves a branch.
+    match pushes::fold(sql, repository) {
+        // Then history does not tell who pushed; everything else it does.
+        Err(error @ (StoreError::Git(_) | StoreError::Damaged(_))) => {
+            tracing::warn!(%error, "the log of pushes cannot be read");
         }
-        transaction.commit()?;
+        other => other?,
+    }
+    for group in folded.keys().filter(|group| !now.contains_key(*group)) {
+        forget_group(sql, repository, group)?;
     }
     let mut whole = now.clone();
     for (group, head) in now.iter().filter(|(group, head)| folded.get(*group) != Some(*head)) {
-        match fold_group(sql, repository, group, *head) {
+        match fold_group(sql, repository, objects, group, *head) {
             Ok(()) => {}
             // An object that is damaged or gone is the trouble of its group alone, which says so
             // when it is read; tried again each time, as somebody may mend it.
@@ -58,7 +64,7 @@ pub(super) fn fold_heads(
     Ok(())
 }
 
-fn stored_heads(sql: &Connection) -> Result<BTreeMap<String, Oid>, StoreError> {
+pub(super) fn stored_heads(sql: &Connection) -> Result<BTreeMap<String, Oid>, StoreError> {
     let mut heads = sql.prepare_cached("SELECT group_name, commit_id FROM heads")?;
     let mut rows = heads.query([])?;
     let mut found = BTreeMap::new();
@@ -79,16 +85,63 @@ pub(super) fn oid(bytes: &[u8]) -> Result<Oid, rusqlite::Error> {
 /// Commits folded in one transaction.
 const BATCH: usize = 5000;
 
-/// Commits whose trees are kept in memory together.
-const AT_ONCE: usize = 32;
+/// Begins to write; what is read from now on is what others have written last.
+fn begin(sql: &mut Connection) -> Result<Transaction<'_>, rusqlite::Error> {
+    sql.transaction_with_behavior(TransactionBehavior::Immediate)
+}
 
-/// Folds the commits between what is known of the group and its head.
-fn fold_group(
+/// Forgets a group that went.
+fn forget_group(
     sql: &mut Connection,
     repository: &Repository,
     group: &str,
+) -> Result<(), StoreError> {
+    let transaction = begin(sql)?;
+    // Another process may have made and folded it since the refs were read.
+    if refs::resolve(repository, &branch(group))?.is_none() {
+        for table in OF_A_GROUP {
+            transaction.execute(&format!("DELETE FROM {table} WHERE group_name = ?1"), [group])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn branch(group: &str) -> String {
+    format!("refs/heads/{group}")
+}
+
+/// Folds the commits between what is known of the group and its head.
+pub(super) fn fold_group(
+    sql: &mut Connection,
+    repository: &Repository,
+    objects: &Objects<'_>,
+    group: &str,
     head: Oid,
 ) -> Result<(), StoreError> {
+    // Another process may fold into the same file; what it did in between is taken up.
+    while !fold_on(sql, repository, objects, group, head)? {}
+    Ok(())
+}
+
+/// Up to where a group is folded.
+fn folded_to(sql: &Connection, group: &str) -> Result<Option<(Oid, i64)>, StoreError> {
+    let mut head =
+        sql.prepare_cached("SELECT commit_id, revision FROM heads WHERE group_name = ?1")?;
+    let mut rows = head.query([group])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((oid(&row.get::<_, Vec<u8>>(0)?)?, row.get(1)?)))
+}
+
+/// Folds on from what is known; false when somebody else did in between.
+fn fold_on(
+    sql: &mut Connection,
+    repository: &Repository,
+    objects: &Objects<'_>,
+    group: &str,
+    head: Oid,
+) -> Result<bool, StoreError> {
+    let mut folded = folded_to(sql, group)?;
     // From the head back to a commit that is known, so that the index need not be in step.
     let mut unknown: Vec<Oid> = Vec::new();
     let mut known: Option<(Oid, i64)> = None;
@@ -119,38 +172,43 @@ fn fold_group(
         Some((id, _)) => Some(commit::find(repository, id)?.tree_id()),
         None => None,
     };
-    {
-        let transaction = sql.transaction()?;
-        forget_after(&transaction, group, revision)?;
-        if let Some((id, revision)) = known {
-            set_head(&transaction, group, id, revision)?;
-        }
+    let pushers = pushes::of_commits(sql, &branch(group), &unknown)?;
+    let mut batches = unknown.chunks(BATCH);
+    let mut first = true;
+    loop {
         // With little to fold, it is one transaction.
-        if unknown.len() <= AT_ONCE {
-            let mut fold = Fold { sql: &transaction, repository, group };
-            fold.commits(&unknown, &mut parent_tree, &mut revision)?;
-            transaction.commit()?;
-            return Ok(());
+        let batch = batches.next();
+        if batch.is_none() && !first {
+            return Ok(true);
         }
+        let transaction = begin(sql)?;
+        if folded_to(&transaction, group)? != folded {
+            return Ok(false);
+        }
+        if std::mem::take(&mut first) {
+            let goes_back = forget_after(&transaction, group, revision)?;
+            if goes_back && refs::resolve(repository, &branch(group))? != Some(head) {
+                // The head that was read is not the newest: what is known beyond it is right.
+                return Ok(true);
+            }
+            if let Some((id, revision)) = known {
+                set_head(&transaction, group, id, revision)?;
+            }
+        }
+        let mut fold = Fold { sql: &transaction, repository, objects, group, pushers: &pushers };
+        fold.commits(batch.unwrap_or_default(), &mut parent_tree, &mut revision)?;
+        folded = folded_to(&transaction, group)?;
         transaction.commit()?;
     }
-    for batch in unknown.chunks(BATCH) {
-        let transaction = sql.transaction()?;
-        let mut fold = Fold { sql: &transaction, repository, group };
-        for few in batch.chunks(AT_ONCE) {
-            fold.commits(few, &mut parent_tree, &mut revision)?;
-        }
-        transaction.commit()?;
-    }
-    Ok(())
 }
 
 /// Forgets what the index knows beyond the point where the histories part: not history any more.
+/// Says whether there was anything.
 fn forget_after(
     transaction: &Transaction<'_>,
     group: &str,
     revision: i64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     // Asked first: only this table is in the order of revisions, the others are gone through whole.
     let beyond = transaction
         .prepare_cached("SELECT 1 FROM commits WHERE group_name = ?1 AND revision > ?2 LIMIT 1")?
@@ -163,7 +221,7 @@ fn forget_after(
             )?;
         }
     }
-    Ok(())
+    Ok(beyond)
 }
 
 fn set_head(
@@ -185,7 +243,9 @@ fn set_head(
 struct Fold<'t> {
     sql: &'t Transaction<'t>,
     repository: &'t Repository,
+    objects: &'t Objects<'t>,
     group: &'t str,
+    pushers: &'t pushes::Pushers,
 }
 
 impl Fold<'_> {
@@ -196,11 +256,9 @@ impl Fold<'_> {
         tree: &mut Option<Oid>,
         revision: &mut i64,
     ) -> Result<(), StoreError> {
-        // Made anew now and then: it keeps the wide trees that it has read.
-        let objects = Objects::new(self.repository)?;
         for id in ids {
             *revision += 1;
-            *tree = Some(self.commit(&objects, *id, *tree, *revision)?);
+            *tree = Some(self.commit(*id, *tree, *revision)?);
         }
         match ids.last() {
             Some(last) => set_head(self.sql, self.group, *last, *revision),
@@ -208,30 +266,30 @@ impl Fold<'_> {
         }
     }
 
-    fn commit(
-        &self,
-        objects: &Objects<'_>,
-        id: Oid,
-        parent_tree: Option<Oid>,
-        revision: i64,
-    ) -> Result<Oid, StoreError> {
+    fn commit(&self, id: Oid, parent_tree: Option<Oid>, revision: i64) -> Result<Oid, StoreError> {
         let commit = commit::find(self.repository, id)?;
-        let touched = Touched::between(objects, parent_tree, commit.tree_id())?;
+        let touched = Touched::between(self.objects, parent_tree, commit.tree_id())?;
         let mut event = Event::parse(&String::from_utf8_lossy(commit.message_bytes()));
+        let mut restored = None;
         if event.kind == PUSHED && touched.services.len() == 1 {
             event.service = touched.services.keys().next().cloned();
+            restored = self.restored(&touched)?;
         }
         let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
+        let pusher = self.pushers.get(&id);
+        let actor = event.actor.or_else(|| pusher.map(|pusher| pusher.actor.clone()));
+        let request_id =
+            event.request_id.or_else(|| pusher.and_then(|pusher| pusher.request_id.clone()));
         self.sql
             .prepare_cached(
-                "INSERT INTO commits VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+                "INSERT INTO commits VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
             )?
             .execute(params![
                 self.group,
                 revision,
                 id.as_bytes(),
                 event.kind,
-                event.actor.as_deref().unwrap_or(&author),
+                actor.as_ref().unwrap_or(&author),
                 author,
                 commit.author().when().seconds(),
                 event.subject,
@@ -239,7 +297,8 @@ impl Fold<'_> {
                 event.version,
                 event.from_group,
                 event.reason,
-                event.request_id,
+                request_id,
+                restored.as_ref().map(Oid::as_bytes),
             ])?;
         for (service, parts) in &touched.services {
             let now = parts.over(self.presence(service)?);
@@ -260,6 +319,20 @@ impl Fold<'_> {
             insert.execute(params![self.group, path, revision])?;
         }
         Ok(commit.tree_id())
+    }
+
+    /// The content of the one service touched, when the group had it before and has it again.
+    fn restored(&self, touched: &Touched) -> Result<Option<Oid>, StoreError> {
+        let Some((service, parts)) = touched.services.first_key_value() else { return Ok(None) };
+        let Some(Some(content)) = parts.content else { return Ok(None) };
+        let had = self
+            .sql
+            .prepare_cached(
+                "SELECT 1 FROM touches WHERE service = ?1 AND content = ?2 AND group_name = ?3
+                 LIMIT 1",
+            )?
+            .exists(params![service, content.as_bytes(), self.group])?;
+        Ok(had.then_some(content))
     }
 
     /// What a service was after the commit before.

@@ -56,7 +56,9 @@ pub(crate) struct HistoryQuery {
 }
 
 const COMMIT: &str = "c.revision, c.id, c.event, c.actor, c.author, c.at, c.subject, c.service, \
-                      c.version, c.from_group, c.reason, c.request_id";
+                      c.version, c.from_group, c.reason, c.request_id, c.restored";
+/// What a commit is that brings back a version.
+const ROLLED_BACK: &str = "version.rolled-back";
 const VERSION: &str = "v.version, v.commit_id, v.content, v.created_at, v.created_by, v.message";
 
 impl Index {
@@ -94,11 +96,28 @@ impl Index {
     ) -> Result<Option<CommitRow>, StoreError> {
         let text =
             format!("SELECT {COMMIT} FROM commits c WHERE c.group_name = ?1 AND {condition}");
-        self.ask(|state| {
+        let found = self.ask(|state| {
             let mut statement = state.sql.prepare_cached(&text)?;
             let mut rows = statement.query(parameters.clone())?;
             Ok(rows.next()?.map(commit_row).transpose()?)
-        })
+        })?;
+        found.map(|row| self.recognised(row)).transpose()
+    }
+
+    /// The row with what a pushed commit turns out to be: one that brings back what is a version by
+    /// now is a rollback to it.
+    fn recognised(
+        &self,
+        (mut row, restored): (CommitRow, Option<ContentId>),
+    ) -> Result<CommitRow, StoreError> {
+        if let (Some(content), Some(service)) = (restored, &row.service)
+            && let Ok(service) = service.parse()
+            && let Some(version) = self.version_of(&service, content)?
+        {
+            ROLLED_BACK.clone_into(&mut row.event);
+            row.version = Some(version.version.to_string());
+        }
+        Ok(row)
     }
 
     /// Events of a group, newest first.
@@ -107,6 +126,33 @@ impl Index {
         group: &GroupName,
         query: &HistoryQuery,
     ) -> Result<Vec<CommitRow>, StoreError> {
+        let mut found = Vec::new();
+        let mut query = query.clone();
+        let wanted = query.limit;
+        loop {
+            let page = self.page(group, &query)?;
+            let is_last = page.len() < query.limit;
+            query.before = page.last().map(|(row, _)| row.revision);
+            for row in page {
+                let row = self.recognised(row)?;
+                if query.event.as_ref().is_none_or(|event| *event == row.event) {
+                    found.push(row);
+                }
+            }
+            // What turned out to be another kind of event leaves room.
+            if is_last || found.len() >= wanted {
+                found.truncate(wanted);
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Rows of a group, newest first, with the content that each brings back.
+    fn page(
+        &self,
+        group: &GroupName,
+        query: &HistoryQuery,
+    ) -> Result<Vec<(CommitRow, Option<ContentId>)>, StoreError> {
         let mut values: Vec<Sql> = vec![group.to_string().into()];
         // The narrowest table is gone through, newest revision first, and the others are looked up:
         // so a page costs a page. CROSS JOIN keeps that order.
@@ -131,7 +177,6 @@ impl Index {
         let first = aliases[0];
         let seconds = |at: Timestamp| Sql::from(at.as_second());
         also("c.actor =", query.actor.clone().map(Sql::from));
-        also("c.event =", query.event.clone().map(Sql::from));
         also("c.at >=", query.since.map(seconds));
         also("c.at <=", query.until.map(seconds));
         let before = query.before.map(|revision| i64::try_from(revision.0).unwrap_or(i64::MAX));
@@ -140,6 +185,15 @@ impl Index {
             conditions += &format!(
                 " AND {other}.group_name = {first}.group_name AND {other}.revision = {first}.revision"
             );
+        }
+        if let Some(event) = &query.event {
+            values.push(event.clone().into());
+            let number = values.len();
+            // Which of the pushed are rollbacks is known when they are looked at.
+            conditions += &match event.as_str() {
+                ROLLED_BACK => format!(" AND (c.event = ?{number} OR c.restored IS NOT NULL)"),
+                _ => format!(" AND c.event = ?{number}"),
+            };
         }
         values.push(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
         let text = format!(
@@ -175,7 +229,7 @@ impl Index {
             let mut rows = statement.query([group.as_str()])?;
             let mut found = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                found.insert(row.get(12)?, commit_row(row)?);
+                found.insert(row.get(13)?, commit_row(row)?.0);
             }
             Ok(found)
         })
@@ -279,6 +333,14 @@ impl Index {
         })
     }
 
+    /// Whether a commit is in the history of any group.
+    pub(crate) fn knows(&self, commit: CommitId) -> Result<bool, StoreError> {
+        self.ask(|state| {
+            let mut statement = state.sql.prepare_cached("SELECT 1 FROM commits WHERE id = ?1")?;
+            Ok(statement.exists([commit.0.as_bytes()])?)
+        })
+    }
+
     /// Every version of every service: its content and number.
     pub(crate) fn all_versions(
         &self,
@@ -327,8 +389,11 @@ impl Index {
     }
 }
 
-fn commit_row(row: &Row<'_>) -> Result<CommitRow, rusqlite::Error> {
-    Ok(CommitRow {
+/// A commit, and the content that it brings back.
+fn commit_row(row: &Row<'_>) -> Result<(CommitRow, Option<ContentId>), rusqlite::Error> {
+    let restored: Option<Vec<u8>> = row.get(12)?;
+    let restored = restored.as_deref().map(oid).transpose()?.map(ContentId);
+    let commit = CommitRow {
         revision: Revision(row.get(0)?),
         commit: CommitId(oid(&row.get::<_, Vec<u8>>(1)?)?),
         event: row.get(2)?,
@@ -341,7 +406,8 @@ fn commit_row(row: &Row<'_>) -> Result<CommitRow, rusqlite::Error> {
         from_group: row.get(9)?,
         reason: row.get(10)?,
         request_id: row.get(11)?,
-    })
+    };
+    Ok((commit, restored))
 }
 
 fn version_row(row: &Row<'_>) -> Result<VersionRow, rusqlite::Error> {

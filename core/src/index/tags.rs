@@ -11,6 +11,7 @@ use git2::{ObjectType, Oid, Repository};
 use rusqlite::{Connection, params};
 
 use super::fold::oid;
+use super::pushes;
 use crate::name::ServiceName;
 use crate::store::objects::{EntryKind, Objects};
 use crate::store::{StoreError, commit, refs};
@@ -66,8 +67,10 @@ pub(super) fn catch_up(
                 .map(|name| (name.clone(), Stamp::of(&folder.join(name))))
                 .collect(),
         };
-        fold(sql, &Repository::open_bare(path)?, None)?;
-        *stamps = found;
+        // A tag that cannot be read is looked at again each time, as somebody may mend it.
+        if fold(sql, &Repository::open_bare(path)?, None)?.is_none() {
+            *stamps = found;
+        }
         return Ok(());
     }
     let names: Vec<String> = match service {
@@ -93,7 +96,9 @@ pub(super) fn catch_up(
                 Some(repository) => repository,
                 none => none.insert(Repository::open_bare(path)?),
             };
-            fold(sql, repository, Some(&service))?;
+            if fold(sql, repository, Some(&service))?.is_some() {
+                continue;
+            }
         }
         stamps.services.insert(name, stamp);
     }
@@ -105,12 +110,13 @@ fn folders(folder: &Path) -> impl Iterator<Item = String> + use<> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
-/// Makes the versions in the index those that tags name.
-fn fold(
+/// Makes the versions in the index those that tags name. A version whose tag, commit or tree is damaged
+/// is left out, and the first such damage given back: it is no trouble of the others.
+pub(super) fn fold(
     sql: &mut Connection,
     repository: &Repository,
     service: Option<&ServiceName>,
-) -> Result<(), StoreError> {
+) -> Result<Option<StoreError>, StoreError> {
     let mut known: BTreeMap<(String, String), Oid> = BTreeMap::new();
     {
         let mut versions = sql.prepare_cached(
@@ -122,31 +128,39 @@ fn fold(
         }
     }
     let objects = Objects::new(repository)?;
+    let mut damage = None;
+    noted(pushes::fold(sql, repository), &mut damage)?;
     let transaction = sql.transaction()?;
     for (service, version, target) in refs::tags(repository, service)? {
         let key = (service.to_string(), version.to_string());
         if known.remove(&key) == Some(target) {
             continue;
         }
-        let Some((object, commit)) = commit::find_tagged(repository, target)? else { continue };
+        let found = noted(commit::find_tagged(repository, target), &mut damage)?.flatten();
+        let Some((object, commit)) = found else { continue };
         let path = format!("services/{service}");
-        let Some(content) = objects.find(commit.tree_id(), &path)? else { continue };
+        let found = noted(objects.find(commit.tree_id(), &path), &mut damage)?.flatten();
+        let Some(content) = found else { continue };
         if content.kind != EntryKind::Folder {
             continue;
         }
-        // A light tag says nothing itself; its commit speaks for it.
-        let (by, at, message) = match object
-            .as_tag()
-            .filter(|_| object.kind() == Some(ObjectType::Tag))
-        {
-            Some(tag) => {
-                let tagger = tag.tagger();
-                let by = tagger.as_ref().map(|tagger| tagger.name_bytes().to_vec());
-                let at = tagger.map(|tagger| tagger.when().seconds());
-                (by.unwrap_or_default(), at, tag.message_bytes().unwrap_or_default().to_vec())
-            }
-            None => (commit.author().name_bytes().to_vec(), None, commit.message_bytes().to_vec()),
-        };
+        // A light tag says nothing itself; who pushed it and its commit speak for it.
+        let (by, at, message) =
+            match object.as_tag().filter(|_| object.kind() == Some(ObjectType::Tag)) {
+                Some(tag) => {
+                    let tagger = tag.tagger();
+                    let by = tagger.as_ref().map(|tagger| tagger.name_bytes().to_vec());
+                    let at = tagger.map(|tagger| tagger.when().seconds());
+                    (by.unwrap_or_default(), at, tag.message_bytes().unwrap_or_default().to_vec())
+                }
+                None => {
+                    let by =
+                        pushes::of_ref(&transaction, &refs::tag_ref(&service, &version), target)?
+                            .map(|pusher| pusher.actor.into_bytes());
+                    let by = by.unwrap_or_else(|| commit.author().name_bytes().to_vec());
+                    (by, None, commit.message_bytes().to_vec())
+                }
+            };
         transaction
             .prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")?
             .execute(params![
@@ -167,5 +181,21 @@ fn fold(
         )?;
     }
     transaction.commit()?;
-    Ok(())
+    Ok(damage)
+}
+
+/// What was read; nothing where an object is damaged, which is noted once.
+fn noted<R>(
+    read: Result<R, StoreError>,
+    damage: &mut Option<StoreError>,
+) -> Result<Option<R>, StoreError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.damage().is_some() => {
+            tracing::debug!(%error, "a version cannot be read");
+            damage.get_or_insert(error);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::store::StoreError;
 use crate::store::git::{Git, GitError, MaintenanceTask};
+use crate::store::{StoreError, quarantine};
 
 /// Changes after which it is time; each makes some five loose objects.
 const WRITES: u64 = 1000;
@@ -69,6 +69,11 @@ impl Maintenance {
             .name("refgate-upkeep".to_owned())
             .spawn(move || worker.run())?;
         Ok(Self { requests: Some(requests), stop: Some(stop), thread: Some(thread), state })
+    }
+
+    /// None at all, for who works beside a process that has it.
+    pub(super) fn none() -> Self {
+        Self { requests: None, stop: None, thread: None, state: Arc::default() }
     }
 
     /// Counts changes that were published.
@@ -160,6 +165,7 @@ impl Worker {
     }
 
     fn tasks(&self) -> Result<(), GitError> {
+        quarantine::sweep(&self.path);
         let git = Git::for_repository(&self.path)?;
         let go_on = |pause| self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
         // One that fails does not keep the others from helping.

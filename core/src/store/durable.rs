@@ -10,7 +10,7 @@ use super::StoreError;
 ///
 /// libgit2 has it as a process-wide option that git2 does not wrap
 /// (`GIT_OPT_ENABLE_FSYNC_GITDIR`); it covers the files and the directories that name them.
-pub(super) fn enable_fsync() -> Result<(), StoreError> {
+pub(crate) fn enable_fsync() -> Result<(), StoreError> {
     static RESULT: OnceLock<i32> = OnceLock::new();
     let code = *RESULT.get_or_init(|| {
         libgit2_sys::init();

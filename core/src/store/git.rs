@@ -1,13 +1,17 @@
-//! The one place that starts the git command, for what libgit2 cannot do: checking every object and
-//! packing what has become many.
+//! The one place that makes git commands, for what libgit2 cannot do: checking every object, packing
+//! what has become many, and, in [`transport`], speaking with git's clients.
 //!
 //! git gets nothing of the environment but the way to its own programs, no configuration of the
 //! user or the machine, and a repository that is named, never looked for.
+
+mod transport;
 
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
+
+pub use transport::{GitProtocol, GitService, GitStage, GitTransport, MAX_PUSH_BYTES};
 
 /// The oldest git that does what is asked of it here: `git maintenance` has its tasks since then.
 const MINIMUM: (u32, u32) = (2, 30);

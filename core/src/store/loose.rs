@@ -63,15 +63,16 @@ fn damaged(id: Oid, what: &str) -> StoreError {
 }
 
 /// Longest header of a loose object: a kind, a space, a size, a zero.
-const HEADER: u64 = 32;
+const HEADER: usize = 32;
 
 /// The kind and the size that a loose object says it has.
 fn header(id: Oid, from: &mut impl io::Read) -> Result<(ObjectType, usize), StoreError> {
     let mut text = Vec::new();
-    for byte in from.take(HEADER).bytes() {
-        match byte {
-            Ok(0) => break,
-            Ok(byte) => text.push(byte),
+    let mut byte = [0];
+    while text.len() < HEADER {
+        match from.read_exact(&mut byte) {
+            Ok(()) if byte == [0] => break,
+            Ok(()) => text.push(byte[0]),
             Err(_) => return Err(damaged(id, "cannot be unpacked")),
         }
     }

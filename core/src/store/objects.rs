@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,6 +100,21 @@ impl<'r> Objects<'r> {
             pending: RefCell::default(),
             wide,
         })
+    }
+
+    /// The objects of `repository` and those of a push that git keeps apart in `quarantine` until it
+    /// is accepted.
+    pub(crate) fn with_quarantine(
+        repository: &'r Repository,
+        quarantine: &Path,
+    ) -> Result<Self, StoreError> {
+        let mut objects = Self::new(repository)?;
+        let path = quarantine
+            .to_str()
+            .ok_or_else(|| StoreError::Damaged(format!("{} is not UTF-8", quarantine.display())))?;
+        objects.odb.add_disk_alternate(path)?;
+        objects.loose.insert(0, quarantine.to_owned());
+        Ok(objects)
     }
 
     /// The bytes of a blob.
@@ -268,11 +284,15 @@ impl<'r> Objects<'r> {
                 Child::Entry(put) => *put,
                 Child::Folder(below) => {
                     let before = old.get(name).filter(|entry| entry.kind == EntryKind::Folder);
-                    self.apply(before.map(|entry| entry.id), below)?
+                    self.apply(before.map(|entry| to_oid(entry.id)), below)?
                         .map(|id| (EntryKind::Folder, id))
                 }
             };
-            kept.extend(made.map(|(kind, id)| RawEntry { name: name.as_bytes(), kind, id }));
+            kept.extend(made.map(|(kind, id)| RawEntry {
+                name: name.as_bytes(),
+                kind,
+                id: to_raw(id),
+            }));
         }
         // Almost in order already, which the sort takes advantage of.
         kept.sort_by(|a, b| a.order().cmp(b.order()));
@@ -282,7 +302,7 @@ impl<'r> Objects<'r> {
             bytes.push(b' ');
             bytes.extend_from_slice(entry.name);
             bytes.push(0);
-            bytes.extend_from_slice(entry.id.as_bytes());
+            bytes.extend_from_slice(&entry.id);
         }
         Ok(bytes)
     }
@@ -395,6 +415,13 @@ fn compare(
     let mut found = Vec::new();
     let (mut left, mut right) = (old.next().transpose()?, new.next().transpose()?);
     loop {
+        if let (Some(a), Some(b)) = (&left, &right)
+            && a.is(b)
+        {
+            left = old.next().transpose()?;
+            right = new.next().transpose()?;
+            continue;
+        }
         let order = match (&left, &right) {
             (None, None) => return Ok(found),
             (Some(_), None) => Ordering::Less,
@@ -428,16 +455,34 @@ struct RawEntries<'b> {
     rest: &'b [u8],
 }
 
+/// The bytes of an id: most entries of a tree are passed over, and few ids are looked at.
+type RawId = [u8; 20];
+
 #[derive(Clone, Copy)]
 struct RawEntry<'b> {
     name: &'b [u8],
     kind: EntryKind,
-    id: Oid,
+    id: RawId,
+}
+
+/// The id of these bytes, which are as many as it has.
+fn to_oid(id: RawId) -> Oid {
+    Oid::from_bytes(&id).unwrap_or(Oid::ZERO_SHA1)
+}
+
+/// The bytes of this id.
+fn to_raw(id: Oid) -> RawId {
+    id.as_bytes().try_into().unwrap_or_default()
 }
 
 impl<'b> RawEntry<'b> {
     fn what(&self) -> (EntryKind, Oid) {
-        (self.kind, self.id)
+        (self.kind, to_oid(self.id))
+    }
+
+    /// Whether both are the same thing under the same name.
+    fn is(&self, other: &Self) -> bool {
+        self.id == other.id && self.kind == other.kind && self.name == other.name
     }
 
     /// git sorts a folder as if its name ended in a slash.
@@ -448,7 +493,7 @@ impl<'b> RawEntry<'b> {
 
     fn into_entry(self) -> Entry {
         let name = String::from_utf8_lossy(self.name).into_owned();
-        Entry { name, kind: self.kind, id: self.id }
+        Entry { name, kind: self.kind, id: to_oid(self.id) }
     }
 }
 
@@ -482,7 +527,7 @@ impl<'b> Iterator for RawEntries<'b> {
 fn split_entry(bytes: &[u8]) -> Option<(&[u8], RawEntry<'_>, &[u8])> {
     let space = bytes.iter().position(|byte| *byte == b' ')?;
     let (mode, rest) = (&bytes[..space], &bytes[space + 1..]);
-    let end = rest.iter().position(|byte| *byte == 0)?;
-    let id = Oid::from_bytes(rest.get(end + 1..end + 21)?).ok()?;
-    Some((mode, RawEntry { name: &rest[..end], kind: EntryKind::File, id }, &rest[end + 21..]))
+    let name = CStr::from_bytes_until_nul(rest).ok()?.to_bytes();
+    let (id, after) = rest[name.len() + 1..].split_first_chunk()?;
+    Some((mode, RawEntry { name, kind: EntryKind::File, id: *id }, after))
 }

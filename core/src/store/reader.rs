@@ -1,17 +1,27 @@
 //! A repository as a gateway sees it: the head of a group, and the configuration at a commit.
+//!
+//! A reader lives as long as its gateway, while maintenance makes new packs and takes old ones away.
+//! So it opens the repository anew whenever the folder of packs has changed: what was deleted is let
+//! go of, and what was moved is found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use git2::Repository;
 
 use super::objects::Objects;
-use super::{OpenError, StoreError, refs};
+use super::wide::WideTrees;
+use super::{OpenError, StoreError, commit, refs};
 use crate::config::{self, GroupConfig, Loaded};
 use crate::name::{CommitId, GroupName};
 
 /// Reads groups from one repository, with a handle of its own.
 pub struct GroupReader {
+    path: PathBuf,
     repository: Repository,
+    /// When the packs changed that the handle knows.
+    packs: Option<SystemTime>,
+    wide: WideTrees,
 }
 
 impl GroupReader {
@@ -20,14 +30,18 @@ impl GroupReader {
     /// # Errors
     /// When there is none, it is not a Refgate configuration, or it cannot be read.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        super::open_repository(path).map(|repository| Self { repository })
+        // Looked at first: what changes meanwhile is seen the next time.
+        let packs = packs(path);
+        let repository = super::open_repository(path)?;
+        Ok(Self { path: path.to_owned(), repository, packs, wide: WideTrees::default() })
     }
 
     /// The commit that the group is at now; nothing when there is no such group.
     ///
     /// # Errors
     /// When the repository cannot be read.
-    pub fn head(&self, group: &GroupName) -> Result<Option<CommitId>, StoreError> {
+    pub fn head(&mut self, group: &GroupName) -> Result<Option<CommitId>, StoreError> {
+        self.follow_packs()?;
         refs::head(&self.repository, group)
     }
 
@@ -38,12 +52,45 @@ impl GroupReader {
     /// When the repository cannot be read. A configuration that is not sound is no error: what is
     /// wrong stands in the [`Loaded::diagnostics`].
     pub fn load(
+        &mut self,
+        group: &GroupName,
+        commit: CommitId,
+        previous: Option<&GroupConfig>,
+    ) -> Result<Loaded, StoreError> {
+        self.follow_packs()?;
+        match self.try_load(group, commit, previous) {
+            // The packs may have changed in this very moment, or within a step of the clock.
+            Err(StoreError::Git(_)) => {
+                self.reopen()?;
+                self.try_load(group, commit, previous)
+            }
+            other => other,
+        }
+    }
+
+    fn try_load(
         &self,
         group: &GroupName,
         commit: CommitId,
         previous: Option<&GroupConfig>,
     ) -> Result<Loaded, StoreError> {
-        let tree = self.repository.find_commit(commit.0)?.tree_id();
-        config::load(&Objects::new(&self.repository)?, group, commit, tree, previous)
+        let tree = commit::find(&self.repository, commit.0)?.tree_id();
+        let objects = Objects::sharing(&self.repository, self.wide.clone())?;
+        config::load(&objects, group, commit, tree, previous)
     }
+
+    fn follow_packs(&mut self) -> Result<(), StoreError> {
+        if packs(&self.path) == self.packs { Ok(()) } else { self.reopen() }
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        self.packs = packs(&self.path);
+        self.repository = Repository::open_bare(&self.path)?;
+        Ok(())
+    }
+}
+
+/// When a pack came or went last.
+fn packs(repository: &Path) -> Option<SystemTime> {
+    repository.join("objects/pack").metadata().and_then(|folder| folder.modified()).ok()
 }

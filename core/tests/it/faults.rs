@@ -11,117 +11,16 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use refgate_core::change::Operation;
-use refgate_core::diagnostic::Severity;
 use refgate_core::repository::Repository;
-use refgate_core::repository::check::{Report, Subject, check};
+use refgate_core::repository::check::check;
 use refgate_core::store::GroupReader;
 use refgate_core::view::HistoryFilter;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use serde_json::json;
 
+use crate::check::assert_sound;
 use crate::support::{Fixture, change, clock, httpbin, name};
-
-fn checked(f: &Fixture) -> Report {
-    check(&f.path()).expect("checked")
-}
-
-fn assert_sound(f: &Fixture) {
-    let report = checked(f);
-    assert!(report.sound, "{:#?}", report.findings);
-}
-
-/// The errors of a report about one subject, each as one line.
-fn errors(report: &Report, subject: Subject) -> Vec<String> {
-    let of = report.findings.iter().filter(|finding| finding.subject == subject);
-    of.filter(|finding| finding.severity == Severity::Error)
-        .map(|finding| format!("{}: {}", finding.what, finding.message))
-        .collect()
-}
-
-/// The file of a loose object.
-fn object(repository: &Path, id: &str) -> std::path::PathBuf {
-    let (fan, rest) = id.trim().split_at(2);
-    repository.join("objects").join(fan).join(rest)
-}
-
-/// Replaces a file that is read-only.
-fn overwrite(path: &Path, bytes: &[u8]) {
-    fs::remove_file(path).expect("it was there");
-    fs::write(path, bytes).expect("written");
-}
-
-#[test]
-fn a_healthy_repository_is_sound_and_checking_writes_nothing() {
-    let f = Fixture::new();
-    f.put("test", "a", httpbin()).expect("created");
-    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
-    let files = || {
-        let listed = Command::new("find").arg(f.folder.path()).output().expect("find runs").stdout;
-        let mut names: Vec<String> =
-            String::from_utf8_lossy(&listed).lines().map(str::to_owned).collect();
-        names.sort();
-        names
-    };
-    let before = files();
-    let report = checked(&f);
-    assert_eq!(report.findings, []);
-    assert!(report.sound);
-    let checked: Vec<Option<usize>> = report.checks.iter().map(|check| check.checked).collect();
-    assert!(checked.iter().all(|checked| checked.is_some_and(|count| count > 0)), "{checked:?}");
-    assert_eq!(files(), before);
-    // Without a process that has the repository open, too.
-    let (path, folder) = (f.path(), f.folder);
-    drop(f.repository);
-    assert!(check(&path).expect("checked").sound);
-    drop(folder);
-}
-
-#[test]
-fn a_check_names_what_is_wrong() {
-    let f = Fixture::new();
-    f.put("test", "a", httpbin()).expect("created");
-    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
-    f.git(&["tag", "a/2.0.0", "test"]);
-    f.git(&["tag", "nonsense", "test"]);
-    let tagger = ["-c", "user.name=bo", "-c", "user.email=bo@example.com", "tag", "-a", "-m", "x"];
-    f.git(&[&tagger[..], &["a/3.0.0", "test"]].concat());
-    f.git(&["update-ref", "refs/notes/commits", "test"]);
-    f.git(&["update-ref", "refs/heads/Not_A_Group", "test"]);
-    f.git(&["config", "gc.auto", "1"]);
-    let report = checked(&f);
-    assert!(!report.sound);
-    let refs = errors(&report, Subject::Refs).join("\n");
-    for part in ["refs/tags/nonsense", "refs/notes/commits", "refs/heads/Not_A_Group"] {
-        assert!(refs.contains(part), "{refs}");
-    }
-    let versions = errors(&report, Subject::Versions).join("\n");
-    for part in ["a/2.0.0: it is a light tag", "a/3.0.0: its content is version 1.0.0 too"] {
-        assert!(versions.contains(part), "{versions}");
-    }
-    assert!(report.findings.iter().any(|finding| finding.what == "gc.auto"));
-    // Nothing of it keeps the repository from working.
-    f.put("test", "b", httpbin_at("/b")).expect("created");
-}
-
-fn httpbin_at(path: &str) -> serde_json::Value {
-    json!({"routes": {"r": {"paths": [path]}}})
-}
-
-/// The index is compared with the repository, and not believed.
-#[test]
-fn a_check_sees_an_index_that_is_wrong() {
-    let f = Fixture::new();
-    f.put("test", "a", httpbin()).expect("created");
-    let index = f.path().with_extension("index");
-    let sql = rusqlite::Connection::open(&index).expect("opened");
-    sql.execute("UPDATE commits SET id = zeroblob(20) WHERE revision = 2", []).expect("updated");
-    let found = errors(&checked(&f), Subject::Index);
-    assert!(found.iter().any(|found| found.contains("group test: revision 2")), "{found:?}");
-    sql.execute("PRAGMA user_version = 999", []).expect("updated");
-    drop(sql);
-    assert!(checked(&f).findings.iter().any(|finding| finding.message.contains("another version")));
-}
 
 #[test]
 fn a_lock_in_the_way_is_named_and_stops_nobody_else() {
@@ -156,35 +55,6 @@ fn a_lock_in_the_way_is_named_and_stops_nobody_else() {
     drop((repository, folder));
 }
 
-/// A crash of the machine may leave a file in an object's place that is empty, cut short or garbage.
-#[test]
-fn half_an_object_in_the_way_is_written_anew() {
-    for damage in ["empty", "short", "garbage"] {
-        let f = Fixture::new();
-        f.put("test", "a", httpbin()).expect("created");
-        let id = f.git(&["rev-parse", "test:services/a/routes/get-headers.json"]);
-        let path = object(&f.path(), &id);
-        let whole = fs::read(&path).expect("the object");
-        // The same route in another group has the same id.
-        let (repository, folder) = (f.path(), f.folder);
-        drop(f.repository);
-        match damage {
-            "empty" => overwrite(&path, b""),
-            "short" => overwrite(&path, &whole[..whole.len() / 2]),
-            _ => overwrite(&path, b"no object at all"),
-        }
-        let opened = Repository::open(&repository, clock()).expect("opened");
-        let report = check(&repository).expect("checked");
-        assert!(errors(&report, Subject::Objects).join("\n").contains(id.trim()), "{report:#?}");
-        let operation = Operation::PutService { service: name("a"), document: httpbin() };
-        let written = opened.apply(change("uat", operation));
-        assert!(written.expect(damage).changed);
-        let f = Fixture { repository: opened, folder };
-        f.git(&["fsck", "--strict", "--no-dangling"]);
-        assert_sound(&f);
-    }
-}
-
 /// The clock goes backwards: revisions order the history, and no commit is older than its parent.
 #[test]
 fn a_clock_that_goes_back() {
@@ -212,35 +82,6 @@ fn a_clock_that_goes_back() {
     let revisions: Vec<u64> = events.iter().map(|event| event.revision.0).collect();
     assert_eq!(revisions, [8, 7, 6, 5, 4, 3, 2, 1]);
     assert_eq!(events[0].service.as_deref(), Some("last"));
-}
-
-/// A tree of one group is gone: that group says so, the others go on.
-#[test]
-fn damage_of_one_group_is_its_own() {
-    let f = Fixture::new();
-    f.put("test", "a", httpbin()).expect("created");
-    f.put("uat", "b", httpbin_at("/b")).expect("created");
-    let tree = f.git(&["rev-parse", "test:services/a"]);
-    let (path, folder) = (f.path(), f.folder);
-    drop(f.repository);
-    fs::remove_file(object(&path, &tree)).expect("removed");
-
-    for index in ["kept", "gone"] {
-        if index == "gone" {
-            fs::remove_file(path.with_extension("index")).expect("removed");
-        }
-        let opened = Repository::open(&path, clock()).expect("opened");
-        let said = opened.service(&name("test"), &name("a")).expect_err("damaged").to_string();
-        assert!(said.contains(tree.trim()), "{index}: {said}");
-        assert!(!opened.services(&name("uat")).expect("uat is whole").is_empty());
-        let operation = Operation::PutService { service: name(index), document: json!({}) };
-        assert!(opened.apply(change("uat", operation)).expect("uat is writable").changed);
-    }
-    let report = check(&path).expect("checked");
-    let groups = errors(&report, Subject::Groups);
-    assert!(groups.len() == 1 && groups[0].contains("group test"), "{groups:?}");
-    assert!(errors(&report, Subject::Objects).join("\n").contains(tree.trim()), "{report:#?}");
-    drop(folder);
 }
 
 /// No file can grow any more, which is a full disk as a process sees it; this one is alone in that.
@@ -362,7 +203,7 @@ fn maintenance_loses_nothing() {
             })
             .collect();
         // A reader with a handle of its own from before everything, as a gateway has.
-        let (reader, path) = (GroupReader::open(&f.path()).expect("opened"), f.path());
+        let (mut reader, path) = (GroupReader::open(&f.path()).expect("opened"), f.path());
         let done = &done;
         scope.spawn(move || {
             let group = name("test");

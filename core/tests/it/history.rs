@@ -1,10 +1,13 @@
 //! Who changed what, and what sets groups apart.
 
 use refgate_core::change::Operation;
+use refgate_core::event::Actor;
+use refgate_core::name::{GroupName, RouteName, ServiceName};
+use refgate_core::object::ObjectName;
 use refgate_core::view::HistoryFilter;
 use serde_json::json;
 
-use crate::support::{Fixture, httpbin, name};
+use crate::support::{Fixture, change, httpbin, name};
 
 const ROUTE: &str = "services/httpbin/routes/get-headers.json";
 
@@ -61,4 +64,50 @@ fn groups_differ_in_services_or_in_what_is_their_own() {
     f.patch("test", "httpbin", description).expect("patched");
     f.put("test", "other", json!({})).expect("put");
     assert_eq!(diff(true), [ROUTE, "services/other/service.json"]);
+}
+
+/// Who changed what last: of a route, a runtime and an object, each for itself, and what was read is
+/// written back as it is.
+#[test]
+fn what_is_read_says_who_changed_it_last() {
+    let f = Fixture::new();
+    f.put("test", "httpbin", httpbin()).expect("put");
+    let (group, service) = (name::<GroupName>("test"), name::<ServiceName>("httpbin"));
+    let consumer = ObjectName::Consumer(name("app"));
+    let put = Operation::PutObject { object: consumer.clone(), document: json!({}) };
+    let made = f.apply("test", put).expect("made").commit;
+    let route = name::<RouteName>("get-headers");
+    let patch =
+        |patch| Operation::PatchRoute { service: service.clone(), route: route.clone(), patch };
+    let mut change = change("test", patch(json!({"priority": 7})));
+    change.actor = Actor::named("bo");
+    let changed = f.repository.apply(change).expect("changed").commit;
+
+    let read = f.repository.route(&group, &service, &route).expect("the route");
+    let (commit, by) = (read.last.commit, read.last.updated_by.as_deref());
+    assert_eq!((commit, by), (Some(changed), Some("bo")));
+    let runtime = f.repository.runtime(&group, &service).expect("the runtime");
+    assert_eq!(runtime.last.updated_by.as_deref(), Some("ana"));
+    assert!(runtime.last.commit.is_some_and(|commit| commit != changed && commit != made));
+    let object = f.repository.object(&group, &consumer).expect("the consumer");
+    assert_eq!(object.last.commit, Some(made));
+
+    let document = serde_json::to_value(&read).expect("serialises");
+    assert_eq!(document["commit"], changed.to_string());
+    assert_eq!(document["priority"], 7);
+    let again = [
+        Operation::PutRoute { service: service.clone(), route: route.clone(), document },
+        Operation::PutRuntime {
+            service: service.clone(),
+            document: serde_json::to_value(&runtime).expect("serialises"),
+        },
+        Operation::PutObject {
+            object: consumer,
+            document: serde_json::to_value(&object).expect("serialises"),
+        },
+        patch(json!({"commit": "what it was", "updated_by": "nobody"})),
+    ];
+    for operation in again {
+        assert!(!f.apply("test", operation).expect("written back").changed);
+    }
 }

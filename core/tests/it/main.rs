@@ -1,5 +1,7 @@
 //! The library over real repositories on disk.
 
+mod check;
+mod damage;
 mod diagnostics;
 mod documents;
 mod faults;
@@ -7,6 +9,10 @@ mod history;
 mod model;
 mod objects;
 mod promotion;
+mod push;
 mod random;
+mod reader;
 mod repository;
+mod schema;
 mod support;
+mod template;

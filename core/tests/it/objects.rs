@@ -12,7 +12,7 @@ use refgate_core::store::GroupReader;
 use refgate_core::view::HistoryFilter;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, change, clock, httpbin, name};
+use crate::support::{Fixture, change, clock, httpbin, name, push};
 
 /// A self-signed certificate in frame only: SEQUENCE {}.
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
@@ -444,8 +444,8 @@ fn a_faulty_object_leaves_services_alone() {
     f.put("test", "httpbin", httpbin()).expect("a service");
     let web = object(ObjectKind::Certificate, "web");
     put(&f, "test", &web, certificate(&["a.com"])).expect("written");
-    let reader = GroupReader::open(&f.path()).expect("a reader");
-    let load = |previous: Option<&GroupConfig>| {
+    let mut reader = GroupReader::open(&f.path()).expect("a reader");
+    let mut load = |previous: Option<&GroupConfig>| {
         let head = reader.head(&name("test")).expect("readable").expect("a head");
         reader.load(&name("test"), head, previous).expect("loaded")
     };
@@ -480,34 +480,4 @@ fn a_faulty_object_leaves_services_alone() {
     let repository = Repository::open(&f.path(), clock()).expect("opened");
     let operation = Operation::PutObject { object: web, document: certificate(&["b.com"]) };
     repository.apply(change("test", operation)).expect("mended beside another fault");
-}
-
-/// Writes a file onto the branch with git alone.
-fn push(f: &Fixture, path: &str, text: &str) {
-    let file = f.folder.path().join("pushed");
-    std::fs::write(&file, text).expect("written");
-    let index = f.folder.path().join("pushed.index");
-    let git = |arguments: &[&str]| {
-        let output = std::process::Command::new("git")
-            .arg("--git-dir")
-            .arg(f.path())
-            .args(arguments)
-            .env("GIT_INDEX_FILE", &index)
-            .envs([
-                ("GIT_AUTHOR_NAME", "p"),
-                ("GIT_AUTHOR_EMAIL", "p@x"),
-                ("GIT_COMMITTER_NAME", "p"),
-            ])
-            .env("GIT_COMMITTER_EMAIL", "p@x")
-            .output()
-            .expect("git runs");
-        assert!(output.status.success(), "git {arguments:?}: {output:?}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    };
-    let blob = git(&["hash-object", "-w", &file.display().to_string()]);
-    git(&["read-tree", "test"]);
-    git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
-    let tree = git(&["write-tree"]);
-    let commit = git(&["commit-tree", "-p", "test", "-m", "pushed", &tree]);
-    git(&["update-ref", "refs/heads/test", &commit]);
 }

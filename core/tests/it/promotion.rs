@@ -190,6 +190,35 @@ fn groups_that_take_only_versions() {
 }
 
 #[test]
+fn a_version_does_not_come_by_the_back_door() {
+    let f = Fixture::new();
+    f.put("test", "httpbin", httpbin()).expect("created");
+    f.put("production", "httpbin", httpbin()).expect("content without a number is an edit");
+    let tag = Operation::TagVersion {
+        service: name("httpbin"),
+        version: "1.0.0".to_owned(),
+        message: None,
+    };
+    f.apply("test", tag).expect("tagged");
+    f.patch("production", "httpbin", json!({"description": "edited"})).expect("an edit");
+    f.put("production", "httpbin", httpbin()).expect("it has had that content before");
+    f.patch("test", "httpbin", json!({"description": "more"})).expect("changed");
+    f.sync("httpbin", "test", "uat", Some("1.1.0")).expect("promoted");
+    f.patch("production", "httpbin", json!({"description": "more"})).expect("it has run in uat");
+    f.patch("test", "httpbin", json!({"description": "most"})).expect("changed");
+    let tag = Operation::TagVersion {
+        service: name("httpbin"),
+        version: "1.2.0".to_owned(),
+        message: None,
+    };
+    f.apply("test", tag).expect("tagged");
+    let before = f.heads();
+    let refused = f.patch("production", "httpbin", json!({"description": "most"}));
+    assert_eq!(refused.expect_err("refused").code(), "promotion_gate");
+    assert_eq!(f.heads(), before);
+}
+
+#[test]
 fn a_whole_group_goes_back() {
     let f = Fixture::new();
     let first = f.put("test", "a", httpbin()).expect("created");

@@ -1,21 +1,32 @@
 //! Random documents: writing and reading them back changes nothing, and a merge of random contents
-//! is sound or says what is not.
+//! is sound or says what is not. The objects that a group owns are made in `random/objects.rs`.
+
+mod objects;
 
 use std::fmt::Debug;
+use std::sync::LazyLock;
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use refgate_core::document::{Group, Reader, Route, Runtime, Service, Shape};
+use refgate_core::document::{
+    Certificate, Consumer, GlobalRule, Group, Reader, Route, Runtime, Service, Shape,
+};
 use refgate_core::json;
 use refgate_core::merge::OnConflict;
 use serde_json::{Map, Value, json};
 
+use crate::schema::Judge;
 use crate::support::Fixture;
 
 /// Every form of a document has its meaning, and its text is read as what was written.
-fn one_meaning<T: Shape + Debug + PartialEq>(document: &Value) -> Result<(), TestCaseError> {
+/// Editors have nothing against it.
+fn one_meaning<T: Shape + Debug + PartialEq>(
+    schema: &str,
+    document: &Value,
+) -> Result<(), TestCaseError> {
+    static JUDGE: LazyLock<Judge> = LazyLock::new(Judge::new);
     let read = |value: &Value| {
         let mut findings = Vec::new();
         let read = T::read(value, &mut Reader::new("document.json", &mut findings));
@@ -28,7 +39,9 @@ fn one_meaning<T: Shape + Debug + PartialEq>(document: &Value) -> Result<(), Tes
     prop_assert_eq!(&T::expand(&expanded), &expanded);
     prop_assert_eq!(&T::canonical(&expanded), &canonical);
     prop_assert_eq!(&T::expand(&canonical), &expanded);
+    prop_assert_eq!(JUDGE.refusal(schema, document), None);
     for form in [&canonical, &expanded] {
+        prop_assert_eq!(JUDGE.refusal(schema, form), None);
         prop_assert_eq!(&read(form).0, &typed);
         let text = json::to_text(form);
         let parsed = json::parse(text.as_bytes()).expect("what was written is JSON");
@@ -52,22 +65,37 @@ proptest! {
 
     #[test]
     fn groups(document in group()) {
-        one_meaning::<Group>(&document)?;
+        one_meaning::<Group>("group.json", &document)?;
     }
 
     #[test]
     fn services(document in service()) {
-        one_meaning::<Service>(&document)?;
+        one_meaning::<Service>("service.json", &document)?;
     }
 
     #[test]
     fn routes(document in route()) {
-        one_meaning::<Route>(&document)?;
+        one_meaning::<Route>("route.json", &document)?;
     }
 
     #[test]
     fn runtimes(document in runtime()) {
-        one_meaning::<Runtime>(&document)?;
+        one_meaning::<Runtime>("runtime.json", &document)?;
+    }
+
+    #[test]
+    fn consumers(document in objects::consumer()) {
+        one_meaning::<Consumer>("consumer.json", &document)?;
+    }
+
+    #[test]
+    fn certificates(document in objects::certificate()) {
+        one_meaning::<Certificate>("certificate.json", &document)?;
+    }
+
+    #[test]
+    fn global_rules(document in objects::global_rule()) {
+        one_meaning::<GlobalRule>("global-rule.json", &document)?;
     }
 }
 

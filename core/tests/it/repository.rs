@@ -195,7 +195,7 @@ fn gateways_read_what_is_sound() {
     let f = Fixture::new();
     f.put("test", "a", httpbin()).expect("created");
     f.put("test", "b", json!({})).expect("created");
-    let reader = GroupReader::open(&f.path()).expect("opened");
+    let mut reader = GroupReader::open(&f.path()).expect("opened");
     let group = name("test");
     let head = reader.head(&group).expect("read").expect("a head");
     let first = reader.load(&group, head, None).expect("loaded");

@@ -154,3 +154,33 @@ pub(crate) fn httpbin() -> Value {
         }
     })
 }
+
+/// Writes a file onto the branch of the group test, with git alone.
+pub(crate) fn push(f: &Fixture, path: &str, text: &str) {
+    let file = f.folder.path().join("pushed");
+    std::fs::write(&file, text).expect("written");
+    let index = f.folder.path().join("pushed.index");
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .arg("--git-dir")
+            .arg(f.path())
+            .args(arguments)
+            .env("GIT_INDEX_FILE", &index)
+            .envs([
+                ("GIT_AUTHOR_NAME", "p"),
+                ("GIT_AUTHOR_EMAIL", "p@x"),
+                ("GIT_COMMITTER_NAME", "p"),
+            ])
+            .env("GIT_COMMITTER_EMAIL", "p@x")
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "git {arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let blob = git(&["hash-object", "-w", &file.display().to_string()]);
+    git(&["read-tree", "test"]);
+    git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
+    let tree = git(&["write-tree"]);
+    let commit = git(&["commit-tree", "-p", "test", "-m", "pushed", &tree]);
+    git(&["update-ref", "refs/heads/test", &commit]);
+}

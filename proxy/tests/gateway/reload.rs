@@ -1,5 +1,6 @@
 //! Commits while requests run.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use refgate_proxy::State;
@@ -162,6 +163,44 @@ fn packed_refs_change_nothing() {
     let status = world.apply(&[(ROUTE, Some(route("/again")))]);
     assert_eq!(status.state, State::Healthy);
     assert_eq!(world.get("/again").status, 200);
+}
+
+/// `git pack-refs --all` moves every ref into one file: a change of files, and of nothing else.
+#[test]
+fn git_packs_refs_and_objects_and_nothing_is_applied_anew() {
+    let origin = Origin::start("one");
+    let world = World::with_origin(&origin);
+    let mut seen = world.gateway.subscribe();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let watcher = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut told = Vec::new();
+        while !stopped.load(Ordering::Relaxed) {
+            runtime.block_on(seen.changed()).unwrap();
+            told.push(Arc::clone(&seen.borrow_and_update()));
+        }
+        told
+    });
+    for turn in 0..10 {
+        world.config.git(&["pack-refs", "--all"]);
+        assert!(!world.config.path().join("refs/heads/test").exists());
+        world.config.git(&["maintenance", "run", "--quiet", "--task=loose-objects"]);
+        world.config.git(&["maintenance", "run", "--quiet", "--task=incremental-repack"]);
+        world.apply(&[(ROUTE, Some(route(&format!("/v{turn}"))))]);
+        assert_eq!(world.get(&format!("/v{turn}")).status, 200);
+        // What came of a look in between would have been counted by now: looks come one by one.
+        let counted = format!("refgate_reloads_total{{group=\"test\"}} {}", turn + 2);
+        let page = world.status_of("/metrics").body;
+        assert!(page.contains(&counted), "{counted}: {page}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    world.apply(&[(ROUTE, Some(route("/last")))]);
+    let told = watcher.join().unwrap();
+    for status in &told {
+        assert!(status.state == State::Healthy && status.message.is_none(), "{status:?}");
+    }
+    assert!(told.windows(2).all(|two| two[0].commit != two[1].commit), "{told:?}");
 }
 
 #[test]

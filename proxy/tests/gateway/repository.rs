@@ -1,6 +1,7 @@
 //! A configuration repository that tests write to like any other program would.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, Repository, Signature};
@@ -78,6 +79,12 @@ impl Config {
         let commit =
             self.repository.commit(Some(&branch), &who, &who, "change", &tree, &parents).unwrap();
         commit.to_string()
+    }
+
+    /// What git does when it is asked so.
+    pub(crate) fn git(&self, arguments: &[&str]) {
+        let status = Command::new("git").arg("--git-dir").arg(self.path()).args(arguments).status();
+        assert!(status.unwrap().success(), "git {arguments:?}");
     }
 
     /// What `git pack-refs` leaves: the ref in `packed-refs`, no loose file.

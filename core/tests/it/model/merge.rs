@@ -3,35 +3,60 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use refgate_core::merge::OnConflict;
+use serde_json::{Value, json};
 
-use super::{Content, RouteDocument, ServiceDocument};
+use super::{Content, RouteDocument, Service, ServiceDocument, text};
 
-/// The merged content, and whether both sides changed one thing differently.
+/// What both sides changed differently, as the product tells it, and what that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Clash {
+    pub(super) told: Value,
+    /// What the thing is: `file`, `value`, `label`, `header` or `set`.
+    pub(super) thing: &'static str,
+    /// What both did to it: `edit/edit`, or with `add` or `delete`; the target's side first.
+    pub(super) how: &'static str,
+}
+
+/// What came of a merge.
+pub(super) struct Merged {
+    pub(super) content: Content,
+    pub(super) clashes: Vec<Clash>,
+    /// What is of both sides now: `file`, `set` or `headers`.
+    pub(super) joined: Vec<&'static str>,
+}
+
+/// Merges base, ours and theirs.
 pub(super) fn merge(
-    base: Option<&Content>,
-    ours: &Content,
-    theirs: &Content,
+    name: Service,
+    sides: [Option<&Content>; 3],
     on_conflict: OnConflict,
-) -> (Content, bool) {
-    let mut all = Clashes { theirs_wins: on_conflict == OnConflict::Theirs, found: false };
-    let before = base.map(|base| &base.service.document);
-    let (mine, other) = (&ours.service.document, &theirs.service.document);
-    let service = all.deep(before, Some(mine), Some(other), service);
+) -> Merged {
+    let theirs_wins = on_conflict == OnConflict::Theirs;
+    let mut all = Clashes { service: name, theirs_wins, found: vec![], joined: vec![] };
+    let file = Place::file(format!("services/{}/service.json", text::service(name)));
+    let documents = sides.map(|side| side.map(|side| &side.service.document));
+    let merged = all.deep(&file, documents, text::service_json, service);
     let mut routes = BTreeMap::new();
-    let names = ours.routes.keys().chain(theirs.routes.keys());
-    for name in
-        names.chain(base.iter().flat_map(|base| base.routes.keys())).collect::<BTreeSet<_>>()
-    {
-        let document =
-            |content: &Content| content.routes.get(name).map(|file| file.document.clone());
-        let (before, mine, other) = (base.and_then(document), document(ours), document(theirs));
-        let route = all.deep(before.as_ref(), mine.as_ref(), other.as_ref(), route);
-        routes.extend(route.map(|route| (*name, route.into())));
+    let names: BTreeSet<u8> =
+        sides.iter().flatten().flat_map(|side| side.routes.keys()).copied().collect();
+    for route_name in names {
+        let documents = sides.map(|side| {
+            side.and_then(|side| side.routes.get(&route_name)).map(|file| &file.document)
+        });
+        let path =
+            format!("services/{}/routes/{}.json", text::service(name), text::route(route_name));
+        let json = |document: &RouteDocument| text::route_json(name, route_name, document);
+        let merged = all.deep(&Place::file(path), documents, json, |all, place, sides| {
+            route(all, place, sides, route_name)
+        });
+        routes.extend(merged.map(|route| (route_name, route.into())));
     }
-    let merged = Content { service: service.expect("both sides have it").into(), routes };
+    let merged = Content { service: merged.expect("both sides have it").into(), routes };
     // What comes to one side's documents is that side, as its files are written.
-    let result = [theirs, ours].into_iter().find(|side| same_documents(side, &merged));
-    (result.cloned().unwrap_or(merged), all.found)
+    let [_, ours, theirs] = sides;
+    let same = [theirs, ours].into_iter().flatten().find(|side| same_documents(side, &merged));
+    let content = same.cloned().unwrap_or(merged);
+    Merged { content, clashes: all.found, joined: all.joined }
 }
 
 fn same_documents(a: &Content, b: &Content) -> bool {
@@ -41,30 +66,53 @@ fn same_documents(a: &Content, b: &Content) -> bool {
     a.service.document == b.service.document && documents(a) == documents(b)
 }
 
-struct Clashes {
-    theirs_wins: bool,
-    found: bool,
+/// A file, and a place in it.
+struct Place {
+    file: String,
+    pointer: String,
+    thing: &'static str,
 }
+
+impl Place {
+    fn file(file: String) -> Self {
+        Self { file, pointer: String::new(), thing: "file" }
+    }
+
+    fn at(&self, pointer: impl Into<String>, thing: &'static str) -> Self {
+        Self { file: self.file.clone(), pointer: pointer.into(), thing }
+    }
+}
+
+struct Clashes {
+    service: Service,
+    theirs_wins: bool,
+    found: Vec<Clash>,
+    joined: Vec<&'static str>,
+}
+
+/// Base, ours, theirs.
+type Sides<'v, T> = [Option<&'v T>; 3];
 
 impl Clashes {
     /// One value: whoever changed it.
     fn value<T: Clone + PartialEq>(
         &mut self,
-        base: Option<&T>,
-        ours: Option<&T>,
-        theirs: Option<&T>,
+        place: &Place,
+        sides: Sides<'_, T>,
+        json: impl Fn(&T) -> Value,
     ) -> Option<T> {
-        self.deep(base, ours, theirs, |_, _, _, _| None)
+        self.deep(place, sides, json, |_, _, _| None)
     }
 
     /// The same, but what both changed may still come together.
     fn deep<T: Clone + PartialEq>(
         &mut self,
-        base: Option<&T>,
-        ours: Option<&T>,
-        theirs: Option<&T>,
-        together: impl FnOnce(&mut Self, &T, &T, &T) -> Option<T>,
+        place: &Place,
+        sides: Sides<'_, T>,
+        json: impl Fn(&T) -> Value,
+        together: impl FnOnce(&mut Self, &Place, [&T; 3]) -> Option<T>,
     ) -> Option<T> {
+        let [base, ours, theirs] = sides;
         if ours == theirs || theirs == base {
             return ours.cloned();
         }
@@ -72,21 +120,44 @@ impl Clashes {
             return theirs.cloned();
         }
         if let (Some(base), Some(ours), Some(theirs)) = (base, ours, theirs)
-            && let Some(merged) = together(self, base, ours, theirs)
+            && let Some(merged) = together(self, place, [base, ours, theirs])
         {
+            if merged != *ours && merged != *theirs {
+                self.joined.push(place.thing);
+            }
             return Some(merged);
         }
-        self.found = true;
+        let how = match (base, ours, theirs) {
+            (None, ..) => "add/add",
+            (_, None, _) => "delete/edit",
+            (.., None) => "edit/delete",
+            _ => "edit/edit",
+        };
+        let [was, mine, other] = sides.map(|side| side.map_or(Value::Null, &json));
+        let told = json!({"service": text::service(self.service), "file": place.file,
+            "pointer": place.pointer, "base": was, "ours": mine, "theirs": other});
+        self.found.push(Clash { told, thing: place.thing, how });
         if self.theirs_wins { theirs.cloned() } else { ours.cloned() }
     }
 
-    fn plain<T: Clone + PartialEq>(&mut self, base: &T, ours: &T, theirs: &T) -> T {
-        self.value(Some(base), Some(ours), Some(theirs)).expect("all three are there")
+    /// One value that is always there.
+    fn plain<T: Clone + PartialEq>(
+        &mut self,
+        place: &Place,
+        sides: [&T; 3],
+        json: impl Fn(&T) -> Value,
+    ) -> T {
+        self.value(place, sides.map(Some), json).expect("all three are there")
     }
 
     /// A set; where the empty one means anything, it is not the set of nothing.
-    fn set(&mut self, base: &Vec<u8>, ours: &Vec<u8>, theirs: &Vec<u8>) -> Vec<u8> {
-        let united = |_: &mut Self, base: &Vec<u8>, ours: &Vec<u8>, theirs: &Vec<u8>| {
+    fn set(
+        &mut self,
+        place: &Place,
+        sides: [&Vec<u8>; 3],
+        json: impl Fn(&Vec<u8>) -> Value,
+    ) -> Vec<u8> {
+        let united = |_: &mut Self, _: &Place, [base, ours, theirs]: [&Vec<u8>; 3]| {
             let stays = |item: &&u8| ours.contains(item) && theirs.contains(item);
             let mut merged: Vec<u8> = base.iter().filter(stays).copied().collect();
             let either: BTreeSet<u8> = ours.iter().chain(theirs).copied().collect();
@@ -94,63 +165,82 @@ impl Clashes {
             let open = [base, ours, theirs, &merged].into_iter().any(Vec::is_empty);
             (!open).then_some(merged)
         };
-        self.deep(Some(base), Some(ours), Some(theirs), united).expect("all three are there")
+        self.deep(place, sides.map(Some), json, united).expect("all three are there")
+    }
+
+    fn labels(&mut self, place: &Place, sides: [&BTreeMap<u8, u8>; 3]) -> BTreeMap<u8, u8> {
+        let keys: BTreeSet<u8> = sides.iter().flat_map(|side| side.keys()).copied().collect();
+        let mut merged = BTreeMap::new();
+        for key in keys {
+            let at = place.at(format!("/labels/l{key}"), "label");
+            let value =
+                self.value(&at, sides.map(|side| side.get(&key)), |value| text::label(*value));
+            merged.extend(value.map(|value| (key, value)));
+        }
+        merged
     }
 }
 
 fn service(
     all: &mut Clashes,
-    base: &ServiceDocument,
-    ours: &ServiceDocument,
-    theirs: &ServiceDocument,
+    place: &Place,
+    sides: [&ServiceDocument; 3],
 ) -> Option<ServiceDocument> {
-    let mut labels = BTreeMap::new();
-    let keys = base.labels.keys().chain(ours.labels.keys()).chain(theirs.labels.keys());
-    for key in keys.collect::<BTreeSet<_>>() {
-        let [base, ours, theirs] = [base, ours, theirs].map(|side| side.labels.get(key));
-        labels.extend(all.value(base, ours, theirs).map(|value| (*key, value)));
-    }
-    let description = all.plain(&base.description, &ours.description, &theirs.description);
+    let labels = all.labels(place, sides.map(|side| &side.labels));
+    let description = all.plain(
+        &place.at("/description", "value"),
+        sides.map(|side| &side.description),
+        |description| text::description(*description).into(),
+    );
     Some(ServiceDocument { description, labels })
 }
 
 fn route(
     all: &mut Clashes,
-    base: &RouteDocument,
-    ours: &RouteDocument,
-    theirs: &RouteDocument,
+    place: &Place,
+    sides: [&RouteDocument; 3],
+    name: u8,
 ) -> Option<RouteDocument> {
+    let value = |key| place.at(key, "value");
+    let set = |key| place.at(key, "set");
+    let owner = all.service;
     Some(RouteDocument {
-        enabled: all.plain(&base.enabled, &ours.enabled, &theirs.enabled),
-        paths: all.set(&base.paths, &ours.paths, &theirs.paths),
-        methods: all.set(&base.methods, &ours.methods, &theirs.methods),
-        priority: all.plain(&base.priority, &ours.priority, &theirs.priority),
-        headers: headers(all, base, ours, theirs),
-        upstream: all.plain(&base.upstream, &ours.upstream, &theirs.upstream),
+        labels: all.labels(place, sides.map(|side| &side.labels)),
+        enabled: all.plain(&value("/enabled"), sides.map(|side| &side.enabled), |flag| json!(flag)),
+        paths: all.set(&set("/paths"), sides.map(|side| &side.paths), |paths| {
+            text::paths(owner, name, paths)
+        }),
+        methods: all.set(&set("/methods"), sides.map(|side| &side.methods), |methods| {
+            text::methods(methods)
+        }),
+        priority: all
+            .plain(&value("/priority"), sides.map(|side| &side.priority), |number| json!(number)),
+        headers: headers(
+            all,
+            &place.at("/match/headers", "headers"),
+            sides.map(|side| &side.headers),
+        ),
+        upstream: all.plain(&value("/upstream"), sides.map(|side| &side.upstream), |name| {
+            json!(text::upstream(*name))
+        }),
     })
 }
 
 /// Predicates by name: those of the base in its order, then the new ones by name.
-fn headers(
-    all: &mut Clashes,
-    base: &RouteDocument,
-    ours: &RouteDocument,
-    theirs: &RouteDocument,
-) -> Vec<(u8, u8)> {
-    let by_name =
-        |all: &mut Clashes, base: &Vec<(u8, u8)>, ours: &Vec<(u8, u8)>, theirs: &Vec<(u8, u8)>| {
-            let find =
-                |list: &[(u8, u8)], name: u8| list.iter().find(|entry| entry.0 == name).copied();
-            let either: BTreeSet<u8> = ours.iter().chain(theirs).map(|entry| entry.0).collect();
-            let known: Vec<u8> = base.iter().map(|entry| entry.0).collect();
-            let new = either.into_iter().filter(|name| !known.contains(name));
-            let order: Vec<u8> = known.iter().copied().chain(new).collect();
-            let merged = order.into_iter().filter_map(|name| {
-                let sides = [base, ours, theirs].map(|list| find(list, name));
-                all.value(sides[0].as_ref(), sides[1].as_ref(), sides[2].as_ref())
-            });
-            Some(merged.collect())
-        };
-    all.deep(Some(&base.headers), Some(&ours.headers), Some(&theirs.headers), by_name)
+fn headers(all: &mut Clashes, place: &Place, sides: [&Vec<(u8, u8)>; 3]) -> Vec<(u8, u8)> {
+    let by_name = |all: &mut Clashes, place: &Place, sides: [&Vec<(u8, u8)>; 3]| {
+        let [base, ours, theirs] = sides;
+        let known: Vec<u8> = base.iter().map(|entry| entry.0).collect();
+        let either: BTreeSet<u8> = ours.iter().chain(theirs).map(|entry| entry.0).collect();
+        let new = either.into_iter().filter(|name| !known.contains(name));
+        let order: Vec<u8> = known.iter().copied().chain(new).collect();
+        let merged = order.into_iter().filter_map(|name| {
+            let at = place.at(format!("/match/headers/h{name}"), "header");
+            let find = sides.map(|list| list.iter().find(|entry| entry.0 == name));
+            all.value(&at, find, |entry| text::header(*entry))
+        });
+        Some(merged.collect())
+    };
+    all.deep(place, sides.map(Some), |list| text::headers(list), by_name)
         .expect("all three are there")
 }

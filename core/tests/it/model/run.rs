@@ -1,45 +1,75 @@
 //! Random sequences against model and repository: after every step both say the same.
 //!
-//! `REFGATE_MODEL_CASES=5000 cargo test -p refgate-core --test it model` looks longer. Sequences that
-//! failed once are kept in `proptest-regressions/` and tried first.
+//! The first test goes the same way each time and counts what it meets; the second goes another way
+//! each time. `REFGATE_MODEL_CASES=5000 cargo test -p refgate-core --test it model` looks longer.
+//! Sequences that failed once are kept in `proptest-regressions/` and tried first.
 
+mod operation;
+mod push;
+
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Oid};
+use git2::Oid;
+use operation::operation;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, TestRunner};
-use refgate_core::change::{Operation, RollbackTarget, Sync, SyncSource};
-use refgate_core::name::Revision;
+use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
+use push::pushed;
 use serde_json::{Value, json};
 
-use super::steps::{SERVICES, beginning, named, step};
+use super::coverage::Coverage;
+use super::episodes::episode;
+use super::steps::{SERVICES, beginning, named};
 use super::text::{self, GROUPS};
-use super::{Done, Edit, Model, RoutePatch, RuntimeDocument, Source, Step, live};
-use crate::support::{Fixture, name};
+use super::{Done, Edit, Model, RuntimeDocument, Step, live};
+use crate::support::{Fixture, change, name};
 
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/model.txt");
+
+/// The same sequences each time, which meet every kind of conflict and refusal.
+#[test]
+fn repository_and_model_agree_on_everything_there_is() {
+    let config = ProptestConfig {
+        cases: 40,
+        max_shrink_iters: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    agree(TestRunner::new_with_rng(config, random)).require(2);
+}
+
+/// Other sequences each time.
 #[test]
 fn repository_and_model_agree() {
     let cases = std::env::var("REFGATE_MODEL_CASES").ok().and_then(|text| text.parse().ok());
-    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/model.txt");
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: cases.unwrap_or(32),
+    agree(TestRunner::new(ProptestConfig {
+        cases: cases.unwrap_or(8),
         max_shrink_iters: 2000,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(KEPT))),
         ..ProptestConfig::default()
-    });
-    let outcome = runner.run(&vec(step(), 1..50), |steps| {
+    }));
+}
+
+/// Runs sequences; what they met.
+fn agree(mut runner: TestRunner) -> Coverage {
+    let met = RefCell::new(Coverage::default());
+    let outcome = runner.run(&vec(episode(), 1..24), |episodes| {
         let mut pair = Pair { model: Model::new(), system: Fixture::in_memory() };
-        for (at, step) in beginning().iter().chain(&steps).enumerate() {
-            pair.step(step)
-                .map_err(|reason| TestCaseError::fail(format!("step {at}, {step:?}: {reason}")))?;
+        for steps in [beginning()].iter().chain(&episodes) {
+            for step in steps {
+                let failed = |reason| TestCaseError::fail(format!("{step:?}: {reason}"));
+                pair.step(step).map_err(failed)?;
+            }
+            pair.compare_all().map_err(TestCaseError::fail)?;
         }
+        met.borrow_mut().add(&pair.model.met);
         Ok(())
     });
-    if let Err(error) = outcome {
-        panic!("{error}");
-    }
+    let failed = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    assert!(outcome.is_ok(), "{failed}");
+    met.into_inner()
 }
 
 struct Pair {
@@ -49,34 +79,96 @@ struct Pair {
 
 impl Pair {
     fn step(&mut self, step: &Step) -> Result<(), String> {
-        let step = &named(&self.model, step);
-        let files = self.runtimes();
+        let step = named(&self.model, step);
+        let Step::SyncEach(targets, items, on_conflict) = step else { return self.one(&step) };
+        // What a list of targets is: the same for each, and each with its own outcome.
+        let mut done = 0;
+        for target in &targets {
+            let before = self.model.groups[*target].len();
+            self.one(&Step::Sync(*target, items.clone(), None, on_conflict))?;
+            done += usize::from(self.model.groups[*target].len() > before);
+        }
+        if (1..targets.len()).contains(&done) {
+            self.model.met.count("sync to several: some done, some refused");
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, step: &Step) -> Result<(), String> {
+        let brings = matches!(step, Step::Sync(..) | Step::RollbackService(..));
+        let files = if brings { self.runtimes() } else { BTreeMap::new() };
+        let planned = self.plan(step);
+        let before = self.model.head(step.group()).meaning();
         let expected = self.model.apply(step);
         let done = match step {
             Step::Push(group, edits) => Ok(self.push(*group, edits)),
             _ => self.ask(step),
         };
-        same("outcome", &expected, &done.map_err(|error| error.code()))?;
-        if let Step::Sync(target, ..) | Step::RollbackService(target, ..) = step {
+        let told = done.as_ref().err().map(told).unwrap_or_default();
+        let done = done.map_err(|error| error.code());
+        same("outcome", &expected, &done)?;
+        if expected == Err("promotion_conflict") {
+            let clashes = self.model.clashes.iter().map(|clash| clash.told.clone());
+            same("conflicts", &by_place(clashes), &by_place(told))?;
+        }
+        if let Some((group, planned)) = planned {
+            // A dry run says what comes of it: the same refusal, or a difference exactly where one is.
+            // How a file is written is no difference.
+            let differs = before != self.model.head(group).meaning();
+            let expected = expected.as_ref().map(|_| differs).map_err(|code| *code);
+            same("plan", &expected, &planned)?;
+        }
+        if brings {
             // A runtime that was there is there to the byte.
             let after = self.runtimes();
-            let kept = files.iter().filter(|((group, _), _)| group == GROUPS[*target]);
+            let kept = files.iter().filter(|((group, _), _)| group == GROUPS[step.group()]);
             for (place, id) in kept {
                 same(&format!("runtime of {place:?}"), &Some(id), &after.get(place))?;
             }
         }
-        for group in 0..GROUPS.len() {
-            self.compare(group)?;
-        }
+        self.compare(step.group())
+    }
+
+    /// Also what a step should have left alone.
+    fn compare_all(&self) -> Result<(), String> {
+        (0..GROUPS.len()).try_for_each(|group| self.compare(group))?;
         self.compare_versions()
+    }
+
+    /// Of a sync or rollback: whether the plan has changes, or the code of its refusal.
+    fn plan(&self, step: &Step) -> Option<(usize, Result<bool, &'static str>)> {
+        if !matches!(step, Step::Sync(..) | Step::RollbackService(..) | Step::RollbackGroup(..)) {
+            return None;
+        }
+        let (group, operation) = operation(step);
+        let plan = self.system.repository.plan(&change(GROUPS[group], operation));
+        Some((group, plan.map(|plan| !plan.changes.is_empty()).map_err(|error| error.code())))
     }
 
     fn ask(&self, step: &Step) -> Result<Done, refgate_core::Error> {
         let (group, operation) = operation(step);
+        let is_tag = matches!(step, Step::Tag(..));
         let written = self.system.apply(GROUPS[group], operation)?;
+        let services = written.services.iter().filter(|_| !is_tag).map(|service| {
+            let number = |text: &str, at: usize| {
+                text[at..]
+                    .split('.')
+                    .next()
+                    .and_then(|digits| digits.parse().ok())
+                    .expect("a number")
+            };
+            let outcome = serde_json::to_value(service.outcome).expect("serialises");
+            let word = ["promoted", "rolled_back", "already_current"]
+                .into_iter()
+                .find(|word| outcome == *word)
+                .expect("an outcome that there is");
+            let version = service.version.to_string();
+            (number(service.service.as_str(), 1), number(&version, 2), word)
+        });
         Ok(Done {
             changed: written.changed,
             revision: usize::try_from(written.revision.0).expect("a small number"),
+            services: services.collect(),
         })
     }
 
@@ -94,7 +186,7 @@ impl Pair {
             let who = git2::Signature::now("bo", "bo@acme.com").expect("a signature");
             git.commit(Some(&branch), &who, &who, "by hand\n", &new, &[&head]).expect("a commit");
         }
-        Done { changed: true, revision: states.len() }
+        Done { changed: true, revision: states.len(), services: vec![] }
     }
 
     /// The files of all runtimes, by group and name.
@@ -118,7 +210,8 @@ impl Pair {
         let view = self.system.repository.group(&name(GROUPS[group])).map_err(|e| e.to_string())?;
         let revision = u64::try_from(self.model.groups[group].len()).expect("small");
         same("revision", &revision, &view.revision.0)?;
-        same("rules", &text::group_json(&head.group), &view.document["promotion"])?;
+        same("rules", &text::promotion_json(&head.group), &view.document["promotion"])?;
+        same("variables", &text::variables_json(&head.group), &view.document["variables"])?;
         let services = self.system.repository.services(&name(GROUPS[group]));
         let found: BTreeMap<String, Value> = services
             .map_err(|error| error.to_string())?
@@ -185,6 +278,19 @@ impl Pair {
     }
 }
 
+/// Conflicts by service, file and pointer.
+fn by_place(conflicts: impl IntoIterator<Item = Value>) -> BTreeMap<[String; 3], Value> {
+    let place =
+        |conflict: &Value| ["service", "file", "pointer"].map(|key| conflict[key].to_string());
+    conflicts.into_iter().map(|conflict| (place(&conflict), conflict)).collect()
+}
+
+/// The conflicts that a refusal tells.
+fn told(error: &refgate_core::Error) -> Vec<Value> {
+    let conflicts = error.conflicts().iter();
+    conflicts.map(|conflict| serde_json::to_value(conflict).expect("serialises")).collect()
+}
+
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, model: &T, system: &T) -> Result<(), String> {
     if model == system {
         return Ok(());
@@ -207,146 +313,4 @@ fn compared(view: &Value) -> Value {
         "runtime",
     ];
     keys.iter().map(|key| ((*key).to_owned(), view[*key].clone())).collect()
-}
-
-/// The tree after an edit, which the model made already: what it has at the edit's places is written.
-fn pushed(git: &git2::Repository, old: &git2::Tree<'_>, edit: &Edit, tree: &super::Tree) -> Oid {
-    let mut update = TreeUpdateBuilder::new();
-    let mut put = |path: String, json: Option<Value>, as_pushed: bool| match json {
-        Some(json) => {
-            // Odd on purpose: one line, all defaults written.
-            assert!(as_pushed);
-            let id = git.blob(json.to_string().as_bytes()).expect("a blob");
-            update.upsert(path, id, FileMode::Blob);
-        }
-        None if old.get_path(path.as_ref()).is_ok() => {
-            update.remove(path);
-        }
-        None => {}
-    };
-    match edit {
-        Edit::Service(service, document) => {
-            put(
-                format!("services/s{service}/service.json"),
-                Some(text::service_json(document)),
-                true,
-            );
-        }
-        Edit::Route(service, route, document) => {
-            if tree.services.contains_key(service) {
-                let json = text::route_json(*service, *route, document);
-                put(format!("services/s{service}/routes/r{route}.json"), Some(json), true);
-            }
-        }
-        Edit::Runtime(service, document) => {
-            put(format!("runtime/s{service}.json"), Some(text::runtime_json(document)), true);
-        }
-        Edit::RemoveRuntime(service) => put(format!("runtime/s{service}.json"), None, true),
-        Edit::RemoveContent(service) => put(format!("services/s{service}"), None, true),
-        Edit::Copy(service, from) => {
-            let head = git.find_reference(&format!("refs/heads/{}", GROUPS[*from]));
-            let source = head.and_then(|head| head.peel_to_tree()).expect("a head");
-            if let Ok(entry) = source.get_path(format!("services/s{service}").as_ref()) {
-                let path = format!("services/s{service}");
-                return with_folder(git, old, &path, entry.id());
-            }
-        }
-    }
-    update.create_updated(git, old).expect("a tree")
-}
-
-/// The tree with a whole folder put at `services/<name>`.
-fn with_folder(git: &git2::Repository, old: &git2::Tree<'_>, path: &str, folder: Oid) -> Oid {
-    let (parent, name) = path.split_once('/').expect("two parts");
-    let services =
-        old.get_path(parent.as_ref()).ok().and_then(|entry| git.find_tree(entry.id()).ok());
-    let mut inner = git.treebuilder(services.as_ref()).expect("a builder");
-    inner.insert(name, folder, FileMode::Tree.into()).expect("inserted");
-    let mut outer = git.treebuilder(Some(old)).expect("a builder");
-    outer.insert(parent, inner.write().expect("written"), FileMode::Tree.into()).expect("inserted");
-    outer.write().expect("written")
-}
-
-fn operation(step: &Step) -> (usize, Operation) {
-    let service = |service: &u8| name(&text::service(*service));
-    match step {
-        Step::PutService(group, s, content, runtime) => {
-            let mut document = text::service_json(&content.service.document);
-            document["routes"] = text::routes_json(*s, content);
-            if let Some(runtime) = runtime {
-                document["runtime"] = text::runtime_json(runtime);
-            }
-            (*group, Operation::PutService { service: service(s), document })
-        }
-        Step::PatchService(group, s, description, route) => {
-            let mut patch = json!({"description": text::description(*description)});
-            if let Some((route, priority)) = route {
-                let value = priority.map_or(Value::Null, |priority| json!({"priority": priority}));
-                patch["routes"] = json!({text::route(*route): value});
-            }
-            (*group, Operation::PatchService { service: service(s), patch })
-        }
-        Step::DeleteService(group, s) => (*group, Operation::DeleteService { service: service(s) }),
-        Step::PutRoute(group, s, route, document) => {
-            let document = text::route_json(*s, *route, document);
-            let route = name(&text::route(*route));
-            (*group, Operation::PutRoute { service: service(s), route, document })
-        }
-        Step::PatchRoute(group, s, route, patch) => {
-            let patch = match patch {
-                RoutePatch::Paths(paths) => json!({"paths": text::paths(*s, *route, paths)}),
-                RoutePatch::Methods(methods) => json!({"methods": text::methods(methods)}),
-                RoutePatch::Priority(priority) => json!({"priority": priority}),
-                RoutePatch::Headers(headers) => {
-                    json!({"match": {"headers": text::headers(headers)}})
-                }
-                RoutePatch::Enabled(enabled) => json!({"enabled": enabled}),
-            };
-            let route = name(&text::route(*route));
-            (*group, Operation::PatchRoute { service: service(s), route, patch })
-        }
-        Step::DeleteRoute(group, s, route) => {
-            let route = name(&text::route(*route));
-            (*group, Operation::DeleteRoute { service: service(s), route })
-        }
-        Step::PutRuntime(group, s, runtime) => {
-            let document = text::runtime_json(runtime);
-            (*group, Operation::PutRuntime { service: service(s), document })
-        }
-        Step::PatchRuntime(group, s, enabled, hosts) => {
-            let patch = json!({"enabled": enabled, "hosts": text::hosts(hosts)});
-            (*group, Operation::PatchRuntime { service: service(s), patch })
-        }
-        Step::PatchGroup(group, from, runtime_only) => {
-            let group_document =
-                super::GroupDocument { from: from.clone(), runtime_only: *runtime_only };
-            let patch = json!({"promotion": text::group_json(&group_document)});
-            (*group, Operation::PatchGroup { patch })
-        }
-        Step::Tag(group, s, number) => {
-            let version = text::version(*number);
-            (*group, Operation::TagVersion { service: service(s), version, message: None })
-        }
-        Step::Sync(target, items, runtime, on_conflict) => {
-            let source = |source: &Source| match source {
-                Source::Version(number) => SyncSource::Version(text::version(*number)),
-                Source::Group(group, number) => SyncSource::Group {
-                    group: name(GROUPS[*group]),
-                    version: number.map(text::version),
-                },
-            };
-            let services = items.iter().map(|(s, from)| (service(s), source(from))).collect();
-            let runtime = runtime.as_ref().map(text::runtime_json);
-            (*target, Operation::Sync(Sync { services, runtime, on_conflict: *on_conflict }))
-        }
-        Step::RollbackService(group, s, number) => {
-            let version = text::version(*number);
-            (*group, Operation::RollbackService { service: service(s), version })
-        }
-        Step::RollbackGroup(group, revision) => {
-            let to = RollbackTarget::Revision(Revision(*revision));
-            (*group, Operation::RollbackGroup { to })
-        }
-        Step::Push(..) => unreachable!("not asked of the repository"),
-    }
 }

@@ -1,8 +1,12 @@
 //! The model's documents as the product's: names, JSON with every default, files as pushed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::{Content, GroupDocument, Number, RouteDocument, RuntimeDocument, ServiceDocument};
+use super::{
+    Content, GroupDocument, Number, RouteDocument, RuntimeDocument, ServiceDocument, VARIABLE,
+};
 
 pub(super) const GROUPS: [&str; 3] = ["test", "uat", "production"];
 
@@ -28,9 +32,24 @@ pub(super) fn methods(methods: &[u8]) -> Value {
 }
 
 pub(super) fn headers(headers: &[(u8, u8)]) -> Value {
-    let predicate =
-        |(name, value): &(u8, u8)| json!({"name": format!("h{name}"), "value": value.to_string()});
-    headers.iter().map(predicate).collect()
+    headers.iter().copied().map(header).collect()
+}
+
+pub(super) fn header((name, value): (u8, u8)) -> Value {
+    let value = if value == VARIABLE { "$var://v".to_owned() } else { value.to_string() };
+    json!({"name": format!("h{name}"), "value": value})
+}
+
+pub(super) fn label(value: u8) -> Value {
+    value.to_string().into()
+}
+
+fn labels(labels: &BTreeMap<u8, u8>) -> Value {
+    labels
+        .iter()
+        .map(|(key, value)| (format!("l{key}"), label(*value)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 pub(super) fn description(description: u8) -> String {
@@ -45,24 +64,24 @@ pub(super) fn upstream(name: u8) -> &'static str {
     ["default", "other"][usize::from(name)]
 }
 
-pub(super) fn group_json(group: &GroupDocument) -> Value {
+pub(super) fn promotion_json(group: &GroupDocument) -> Value {
     let from: Vec<&str> = group.from.iter().map(|group| GROUPS[*group]).collect();
     let direct_edits = if group.runtime_only { "runtime-only" } else { "allow" };
     json!({"from": from, "direct_edits": direct_edits})
 }
 
+pub(super) fn variables_json(group: &GroupDocument) -> Value {
+    if group.variable { json!({"v": "x"}) } else { json!({}) }
+}
+
 pub(super) fn service_json(document: &ServiceDocument) -> Value {
-    let labels: Map<String, Value> = document
-        .labels
-        .iter()
-        .map(|(key, value)| (format!("l{key}"), value.to_string().into()))
-        .collect();
-    json!({"type": "http", "description": description(document.description), "labels": labels, "plugins": {}})
+    json!({"type": "http", "description": description(document.description),
+        "labels": labels(&document.labels), "plugins": {}})
 }
 
 pub(super) fn route_json(service: u8, route: u8, document: &RouteDocument) -> Value {
     json!({
-        "description": "", "labels": {}, "enabled": document.enabled,
+        "description": "", "labels": labels(&document.labels), "enabled": document.enabled,
         "paths": paths(service, route, &document.paths), "methods": methods(&document.methods),
         "priority": document.priority,
         "match": {"headers": headers(&document.headers), "query": [], "cookies": [], "remote_addrs": []},
