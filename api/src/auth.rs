@@ -1,16 +1,24 @@
-//! Who is asking: bearer tokens, known by their hashes only.
+//! Who is asking, and what that one may do: tokens, known by their hashes only, each with a role.
 //!
 //! The hashes live in the configuration repository on `refs/refgate/access`, so that a copy of
-//! the repository is a copy of who may do what. This file owns their format and the comparison;
-//! where the first token comes from is [`crate::server`]'s business, asking for one at every
-//! request is [`crate::http::edge`]'s.
+//! the repository is a copy of who may do what. This file owns the roles, how a request presents a
+//! token and the comparison; tokens themselves are in [`token`], their list in [`access`]. Where
+//! the first token comes from is [`crate::server`]'s business, asking for one at every request is
+//! [`crate::http::edge`]'s.
+
+pub mod access;
+pub mod token;
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+
+pub use access::{Access, TokenName, TokenView};
+pub use token::{Token, TokenError, TokenHash};
 
 /// The file on `refs/refgate/access` that holds the tokens.
 pub const TOKENS_FILE: &str = "tokens.json";
@@ -18,155 +26,52 @@ pub const TOKENS_FILE: &str = "tokens.json";
 /// The name of the first administrator's token; the actor of what is done with it.
 pub const ADMIN: &str = "admin";
 
-/// A token as a person holds it. Its text never reaches a log.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+/// The name of this process's own git hooks.
+const HOOK: &str = "refgate-hook";
 
-/// Why a text cannot be a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a token is 8 to 512 printable ASCII characters without spaces")]
-pub struct TokenError;
+/// What a token may do. Each role may do what the one before may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Read, clone, fetch.
+    Viewer,
+    /// Write and push what groups hold.
+    Editor,
+    /// Make, change and delete groups and tokens.
+    Admin,
+}
 
-impl Token {
-    /// Takes a token that somebody chose.
-    ///
-    /// # Errors
-    /// When it could not be sent in a header, or is too short to keep anybody out.
-    pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let sound = (8..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if sound { Ok(Self(text.to_owned())) } else { Err(TokenError) }
+impl Role {
+    /// Every role, the least first.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Editor, Self::Admin];
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Admin => "admin",
+        }
     }
 
-    /// A new token of 244 random bits; the prefix lets scanners for leaked secrets know it.
-    #[must_use]
-    pub fn generate() -> Self {
-        let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-        Self(format!("rgt_{}{}", a.simple(), b.simple()))
-    }
-
-    /// The text, for the one who is to hold it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// What is stored of it.
-    #[must_use]
-    pub fn hash(&self) -> TokenHash {
-        TokenHash::of(&self.0)
+    fn of_old() -> Self {
+        Self::Admin
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Display for Role {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Token(…)")
+        out.write_str(self.as_str())
     }
 }
 
-/// SHA-256 of a token, written `sha256:<hex>`. Tokens are random, so a slow hash would add nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenHash([u8; 32]);
-
-impl TokenHash {
-    fn of(text: &str) -> Self {
-        Self(Sha256::digest(text.as_bytes()).into())
-    }
-}
-
-impl fmt::Display for TokenHash {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
-    }
-}
-
-impl std::str::FromStr for TokenHash {
+impl std::str::FromStr for Role {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "a token hash is sha256: and 64 hexadecimal digits";
-        let digits = text.strip_prefix("sha256:").ok_or(SHAPE)?;
-        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(SHAPE);
-        }
-        let mut hash = [0; 32];
-        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| SHAPE)?;
-        }
-        Ok(Self(hash))
-    }
-}
-
-impl Serialize for TokenHash {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TokenHash {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        String::deserialize(input)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// Every token that is known; the content of [`TOKENS_FILE`].
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Access {
-    tokens: Vec<Record>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    name: String,
-    hash: TokenHash,
-    created_at: String,
-}
-
-impl Access {
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// When it is not what [`Self::to_file`] writes.
-    pub fn from_file(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn to_file(&self) -> Vec<u8> {
-        let value = serde_json::to_value(self).unwrap_or_default();
-        format!("{value:#}\n").into_bytes()
-    }
-
-    /// Whether a token of this name is known.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.tokens.iter().any(|record| record.name == name)
-    }
-
-    /// Makes `hash` the token of this name; false when it was so before.
-    pub fn set(&mut self, name: &str, hash: TokenHash, now: &str) -> bool {
-        if self.tokens.iter().any(|record| record.name == name && record.hash == hash) {
-            return false;
-        }
-        self.tokens.retain(|record| record.name != name);
-        self.tokens.push(Record { name: name.to_owned(), hash, created_at: now.to_owned() });
-        true
-    }
-
-    /// Whose token this is. Takes the same time whichever record matches.
-    #[must_use]
-    pub fn identify(&self, presented: &str) -> Option<Principal> {
-        let hash = TokenHash::of(presented);
-        let mut found = None;
-        for record in &self.tokens {
-            if bool::from(record.hash.0.ct_eq(&hash.0)) {
-                found = Some(Principal { name: record.name.clone() });
-            }
-        }
-        found
+        let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        found.ok_or("a role is viewer, editor or admin")
     }
 }
 
@@ -175,15 +80,78 @@ impl Access {
 pub struct Principal {
     /// The token's name; the `Refgate-Actor` of commits.
     pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// The tokens that open the door now: those of the file, which change while the process runs, and
+/// one for the hooks of this process that nobody else learns.
+#[derive(Debug)]
+pub struct Door {
+    access: RwLock<Arc<Access>>,
+    hook: Token,
+}
+
+impl Door {
+    /// A door for these tokens, with a new one for the hooks.
+    #[must_use]
+    pub fn new(access: Access) -> Self {
+        Self { access: RwLock::new(Arc::new(access)), hook: Token::generate() }
+    }
+
+    /// The tokens of the file.
+    #[must_use]
+    pub fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets these tokens in from now on, and no others.
+    pub fn change(&self, access: Access) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// What the hooks of this process show: they may read, nothing else.
+    #[must_use]
+    pub fn hook_token(&self) -> &Token {
+        &self.hook
+    }
+
+    /// Whose token this is.
+    #[must_use]
+    pub fn identify(&self, presented: &str) -> Option<Principal> {
+        if self.hook.hash().is(&TokenHash::of(presented)) {
+            return Some(Principal { name: HOOK.to_owned(), role: Role::Viewer });
+        }
+        self.access().identify(presented)
+    }
 }
 
 /// The token of the `Authorization` header, when there is exactly one and it is of our scheme.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = authorization(headers)?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// The same for git, which knows users and passwords: the token is the password of any user.
+#[must_use]
+pub fn bearer_or_password(headers: &HeaderMap) -> Option<String> {
+    let (scheme, text) = authorization(headers)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(text.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+    Some((scheme, text.trim()))
 }
 
 #[cfg(test)]
@@ -193,51 +161,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_known_by_their_hash_only() {
-        let token = Token::generate();
-        let mut access = Access::default();
-        assert!(access.set(ADMIN, token.hash(), "2026-01-01T00:00:00Z"));
-        assert!(!access.set(ADMIN, token.hash(), "2027-01-01T00:00:00Z"));
-        let file = access.to_file();
-        assert!(!String::from_utf8_lossy(&file).contains(token.reveal()));
-
-        let read = Access::from_file(&file).expect("what was written");
-        assert_eq!(read.identify(token.reveal()), Some(Principal { name: ADMIN.to_owned() }));
-        for wrong in ["", "x", Token::generate().reveal(), &token.reveal()[1..]] {
-            assert_eq!(read.identify(wrong), None, "{wrong:?}");
-        }
-        assert!(access.set(ADMIN, Token::generate().hash(), "2026-01-02T00:00:00Z"));
-        assert_eq!(access.identify(token.reveal()), None, "a replaced token is worth nothing");
-    }
-
-    #[test]
-    fn chosen_tokens() {
-        for text in ["correct-horse", "a.b_c~d+e/f="] {
-            assert!(Token::parse(text).is_ok(), "{text}");
-        }
-        for text in
-            ["", "short", "with space in it", "tab\tinside", "naïve-token", &"x".repeat(513)]
-        {
-            assert!(Token::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn the_authorization_header() {
-        let table: &[(&[&'static str], Option<&str>)] = &[
-            (&["Bearer abc"], Some("abc")),
-            (&["bearer  abc"], Some("abc")),
-            (&["Basic YTpi"], None),
-            (&["Bearer"], None),
-            (&["Bearer abc", "Bearer abc"], None),
-            (&[], None),
+        // What is sent, the token for the API, the token for git.
+        type Row = (&'static [&'static str], Option<&'static str>, Option<&'static str>);
+        let table: &[Row] = &[
+            (&["Bearer abc"], Some("abc"), Some("abc")),
+            (&["bearer  abc"], Some("abc"), Some("abc")),
+            (&["Basic YTpi"], None, Some("b")),
+            (&["basic YTpiOmM="], None, Some("b:c")),
+            (&["Basic OnRva2Vu"], None, Some("token")),
+            (&["Basic YWI="], None, None),
+            (&["Basic %%%"], None, None),
+            (&["Basic /w=="], None, None),
+            (&["Digest YTpi"], None, None),
+            (&["Bearer"], None, None),
+            (&["Bearer abc", "Bearer abc"], None, None),
+            (&[], None, None),
         ];
-        for (values, token) in table {
+        for (values, api, git) in table {
             let mut headers = HeaderMap::new();
             for value in *values {
                 headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
             }
-            assert_eq!(bearer(&headers), *token, "{values:?}");
+            assert_eq!(bearer(&headers), *api, "{values:?}");
+            assert_eq!(bearer_or_password(&headers).as_deref(), *git, "{values:?}");
         }
+    }
+
+    #[test]
+    fn roles_are_in_their_order() {
+        assert!(Role::ALL.is_sorted());
+        for role in Role::ALL {
+            assert_eq!(role.as_str().parse(), Ok(role));
+        }
+        assert!("root".parse::<Role>().is_err());
+    }
+
+    #[test]
+    fn the_hooks_may_read() {
+        let door = Door::new(Access::default());
+        let hook = door.identify(door.hook_token().reveal()).expect("our own token");
+        assert_eq!(hook.role, Role::Viewer);
+        assert!(HOOK.parse::<TokenName>().is_err(), "nobody else is called so");
+        assert_ne!(Door::new(Access::default()).hook_token(), door.hook_token());
+
+        let token = Token::generate();
+        let mut access = Access::default();
+        assert!(access.add("ci", token.hash(), Role::Editor, "2026-01-01T00:00:00Z"));
+        door.change(access);
+        assert_eq!(door.identify(token.reveal()).map(|one| one.role), Some(Role::Editor));
+        door.change(Access::default());
+        assert_eq!(door.identify(token.reveal()), None);
     }
 }

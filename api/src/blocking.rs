@@ -6,17 +6,15 @@
 //! always ends: when the client leaves, the closure still runs to its end on its thread and gives
 //! its place back then.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use refgate_core::repository::{MaintenanceStats, Repository};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::limits::{PATIENCE, QUEUE};
 use crate::problem::{Kind, Problem};
-
-/// How long a request stands in a lane before it is told to come again.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A repository that async code may use.
 #[derive(Clone)]
@@ -31,7 +29,13 @@ impl Store {
     #[must_use]
     pub fn new(repository: Repository) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { repository, reads: Lane::new(cores * 4, 512), writes: Lane::new(64, 512) }
+        Self { repository, reads: Lane::new(cores * 4, QUEUE), writes: Lane::new(64, QUEUE) }
+    }
+
+    /// Where the repository is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.repository.path()
     }
 
     /// What the repository's maintenance did so far; does not block.

@@ -5,8 +5,6 @@
 
 pub(crate) mod fields;
 
-use std::time::Duration;
-
 use axum::body::Body as AxumBody;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -15,16 +13,11 @@ use refgate_core::json;
 use serde_json::Value;
 use tokio_stream::StreamExt as _;
 
+use crate::limits::{BODY_ARRIVAL, BUNDLE_BYTES, DOCUMENT_BYTES};
 use crate::problem::{Kind, Problem};
 
-/// Largest body that holds one document or one command.
-pub(crate) const DOCUMENT_BYTES: usize = 1 << 20;
-/// Largest body that holds many files.
-pub(crate) const BUNDLE_BYTES: usize = 8 << 20;
 /// How much of a body over its limit is read before its sender is cut off.
 const DROPPED: usize = 64 << 20;
-/// A body that takes longer than this to arrive is not coming.
-const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// A body of at most `MAX` bytes as a value.
 #[derive(Debug)]
@@ -52,7 +45,7 @@ impl<const MAX: usize, S: Sync> FromRequest<S> for Body<MAX> {
         {
             return Err(too_large());
         }
-        match tokio::time::timeout(ARRIVAL, collect(request.into_body(), MAX)).await {
+        match tokio::time::timeout(BODY_ARRIVAL, collect(request.into_body(), MAX)).await {
             Ok(Ok(Some(bytes))) => format.parse(&bytes).map(Self),
             Ok(Ok(None)) => Err(too_large()),
             Ok(Err(error)) => Err(malformed(format!("the body broke off: {error}"))),
@@ -128,7 +121,7 @@ fn parse_json(bytes: &[u8]) -> Result<Value, Problem> {
         return Ok(parsed.value);
     }
     let findings = parsed.duplicates.into_iter().map(|pointer| {
-        Diagnostic::error("", pointer, Code::DuplicateKey, "the key stands twice in its object")
+        Diagnostic::error("", pointer, Code::DuplicateKey, "the request body has this key twice")
             .with_hint("keep one of them")
     });
     Err(Problem::invalid(findings.collect()))
@@ -141,7 +134,8 @@ fn parse_yaml(bytes: &[u8]) -> Result<Value, Problem> {
         let told = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
         match error.without_snippet() {
             serde_saphyr::Error::DuplicateMappingKey { .. } => {
-                Problem::invalid(vec![Diagnostic::error("", "", Code::DuplicateKey, told)])
+                let message = format!("the request body: {told}");
+                Problem::invalid(vec![Diagnostic::error("", "", Code::DuplicateKey, message)])
             }
             _ => malformed(format!("the body is not valid YAML: {told}")),
         }
@@ -223,6 +217,8 @@ mod tests {
         for (format, text, kind) in table {
             let problem = format.parse(text.as_bytes()).expect_err(text);
             assert_eq!(problem.kind(), *kind, "{text}");
+            let detail = problem.to_json("r-1")["detail"].as_str().expect("text").to_owned();
+            assert!(detail.contains("body") && detail == detail.trim(), "{text}: {detail:?}");
         }
     }
 }

@@ -179,6 +179,7 @@ impl Client {
                 let mut list = Map::new();
                 list.insert("items".to_owned(), Value::Array(items));
                 list.insert("next".to_owned(), next);
+                list.extend(body);
                 return Ok(Value::Object(list));
             }
             after = next;

@@ -11,8 +11,10 @@ pub mod check;
 pub mod completions;
 pub mod diff;
 pub mod failure;
+pub mod fmt;
 pub mod group;
 pub mod history;
+pub mod hook;
 pub mod input;
 pub mod node;
 pub mod object;
@@ -24,6 +26,7 @@ pub mod service;
 pub mod session;
 pub mod status;
 pub mod sync;
+pub mod token;
 pub mod tree;
 pub mod up;
 pub mod validate;
@@ -104,8 +107,20 @@ pub enum Command {
     /// (services/SERVICE/service.json, services/SERVICE/routes/ROUTE.json,
     /// runtime/SERVICE.json, …) and adds to what is there.
     Apply(Remote<apply::ApplyArgs>),
+    /// Tokens: who may read, write and push, or manage
+    Token(RemoteNoun<token::TokenCommand>),
     /// Check files without writing anything
+    ///
+    /// Without --group nobody is asked: a directory is judged as a push of it would be, and what is
+    /// wrong is told with line and column. Of a clone, what git ignores is left out. With --group the
+    /// files are laid over what the group has, which the control plane knows.
     Validate(Remote<validate::ValidateArgs>),
+    /// Write documents in canonical form, as the API writes them
+    ///
+    /// Two spaces, keys in the order of the reference, defaults left out. Prints the files that it
+    /// changes. Files that cannot be read, or that would lose something, are told and left as they
+    /// are. Asks no control plane.
+    Fmt(fmt::FmtArgs),
     /// Check a configuration repository on this machine: objects, refs, versions, groups, index
     ///
     /// Reads every object and proves every group, and writes nothing; a control plane may run on the
@@ -117,6 +132,9 @@ pub enum Command {
     /// it anew by itself where it is absent, damaged or of another version. No control plane may
     /// run on the repository meanwhile.
     Reindex(reindex::ReindexArgs),
+    /// What git runs when somebody pushes to the configuration repository
+    #[command(subcommand)]
+    Hook(hook::HookCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -148,6 +166,8 @@ impl Cli {
             }
             Command::Check(args) => args.run(output),
             Command::Reindex(args) => args.run(output),
+            Command::Fmt(args) => args.run(output),
+            Command::Hook(hook) => hook.run(),
             Command::Completions(args) => failure::report(args.run()),
             Command::Status(remote) => ask(remote.connection, remote.args, output),
             Command::Group(noun) => ask(noun.connection, noun.command, output),
@@ -169,6 +189,7 @@ impl Cli {
             Command::History(remote) => ask(remote.connection, remote.args, output),
             Command::Diff(remote) => ask(remote.connection, remote.args, output),
             Command::Apply(remote) => ask(remote.connection, remote.args, output),
+            Command::Token(noun) => ask(noun.connection, noun.command, output),
             Command::Validate(remote) => ask(remote.connection, remote.args, output),
         }
     }

@@ -6,9 +6,11 @@
 
 mod bundle;
 mod conditional;
+mod convergence;
 pub(crate) mod edge;
 mod events;
 mod gateway;
+mod git;
 mod group;
 mod history;
 mod matrix;
@@ -23,10 +25,11 @@ mod route;
 mod runtime;
 mod service;
 mod targets;
+mod token;
 mod version;
 mod write;
 
-use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -35,9 +38,9 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use refgate_core::name::{CertificateName, ConsumerName, RuleName};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
-use crate::auth::Access;
+use crate::auth::{Access, Door, Role};
 use crate::blocking::Store;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -54,7 +57,12 @@ type Answer = Result<Response, Problem>;
 pub struct Api {
     store: Store,
     fleet: Fleet,
-    access: Arc<Access>,
+    door: Arc<Door>,
+    /// One change of the tokens at a time.
+    tokens: Arc<Mutex<()>>,
+    git: Arc<git::Git>,
+    /// Where this control plane is to be found by programs on this machine.
+    server: Option<Arc<str>>,
     metrics: Metrics,
     /// True from the moment that a stop was asked for.
     draining: Arc<watch::Sender<bool>>,
@@ -71,7 +79,10 @@ impl Api {
         Self {
             store,
             fleet,
-            access: Arc::new(access),
+            door: Arc::new(Door::new(access)),
+            tokens: Arc::default(),
+            git: Arc::default(),
+            server: None,
             metrics: Metrics::default(),
             draining: Arc::new(watch::Sender::new(false)),
             written: Arc::new(watch::Sender::new(())),
@@ -79,24 +90,48 @@ impl Api {
         }
     }
 
+    /// The same, listening at this address: the hooks of pushes ask there.
+    #[must_use]
+    pub fn at(mut self, mut address: SocketAddr) -> Self {
+        // Every address of this machine is no address to connect to.
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        self.server = Some(format!("http://{address}").into());
+        self
+    }
+
     /// Turns readiness off and ends the requests that only wait.
     pub fn begin_drain(&self) {
         self.draining.send_replace(true);
+    }
+
+    /// Ends clones and pushes that run; returns when their processes are gone, or soon.
+    pub async fn cut_off(&self) {
+        self.git.cut_off().await;
     }
 }
 
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// Whoever has a token.
-    Token,
+    /// Whoever has a token of this role, or of one that may more.
+    Needs(Role),
+    /// The same; which role depends on what is asked of the repository.
+    Git,
     /// Anybody: for machines that watch this one.
     Open,
 }
 
+impl Guard {
+    const READ: Self = Self::Needs(Role::Viewer);
+    const WRITE: Self = Self::Needs(Role::Editor);
+}
+
 /// One method of one path.
 struct Endpoint {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the handler has it; tests call by it"))]
     method: Method,
     path: &'static str,
     guard: Guard,
@@ -126,49 +161,59 @@ fn endpoints() -> Vec<Endpoint> {
     const PUT: Method = Method::PUT;
     const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
-    use Guard::{Open, Token};
+    const READ: Guard = Guard::READ;
+    const WRITE: Guard = Guard::WRITE;
+    const MANAGE: Guard = Guard::Needs(Role::Admin);
+    use Guard::{Git, Open};
     const SERVICE: &str = "/v1/groups/{group}/services/{service}";
     const ROUTE: &str = "/v1/groups/{group}/services/{service}/routes/{route}";
     const RUNTIME: &str = "/v1/groups/{group}/services/{service}/runtime";
     const VERSIONS: &str = "/v1/groups/{group}/services/{service}/versions";
     let mut endpoints = vec![
-        endpoint(GET, "/v1/groups", Token, group::list),
-        endpoint(POST, "/v1/groups", Token, group::create),
-        endpoint(GET, "/v1/groups/{group}", Token, group::get),
-        endpoint(PATCH, "/v1/groups/{group}", Token, group::patch),
-        endpoint(DELETE, "/v1/groups/{group}", Token, group::delete),
-        endpoint(GET, "/v1/groups/{group}/services", Token, service::list),
-        endpoint(GET, SERVICE, Token, service::get),
-        endpoint(PUT, SERVICE, Token, service::put),
-        endpoint(PATCH, SERVICE, Token, service::patch),
-        endpoint(DELETE, SERVICE, Token, service::delete),
-        endpoint(GET, "/v1/groups/{group}/services/{service}/routes", Token, route::list),
-        endpoint(GET, ROUTE, Token, route::get),
-        endpoint(PUT, ROUTE, Token, route::put),
-        endpoint(PATCH, ROUTE, Token, route::patch),
-        endpoint(DELETE, ROUTE, Token, route::delete),
-        endpoint(GET, RUNTIME, Token, runtime::get),
-        endpoint(PUT, RUNTIME, Token, runtime::put),
-        endpoint(PATCH, RUNTIME, Token, runtime::patch),
-        endpoint(GET, VERSIONS, Token, version::list_in_group),
-        endpoint(POST, VERSIONS, Token, version::create),
-        endpoint(POST, "/v1/groups/{group}/services/{service}/sync", Token, promotion::service),
-        endpoint(POST, "/v1/groups/{group}/services/{service}/rollback", Token, rollback::service),
-        endpoint(POST, "/v1/groups/{group}/sync", Token, promotion::services),
-        endpoint(POST, "/v1/groups/{group}/rollback", Token, rollback::group),
-        endpoint(GET, "/v1/groups/{group}/history", Token, history::list),
-        endpoint(GET, "/v1/groups/{group}/commits/{commit}", Token, history::get),
-        endpoint(GET, "/v1/groups/{group}/diff", Token, history::diff),
-        endpoint(POST, "/v1/groups/{group}/commit", Token, bundle::commit),
-        endpoint(GET, "/v1/groups/{group}/events", Token, events::stream),
-        endpoint(GET, "/v1/services", Token, matrix::list),
-        endpoint(GET, "/v1/services/{service}", Token, matrix::get),
-        endpoint(GET, "/v1/services/{service}/versions", Token, version::list),
-        endpoint(GET, "/v1/services/{service}/versions/{version}", Token, version::get),
-        endpoint(POST, "/v1/services/{service}/versions/{version}/sync", Token, promotion::version),
-        endpoint(GET, "/v1/services/{service}/diff", Token, version::diff),
-        endpoint(POST, "/v1/validate", Token, bundle::validate),
-        endpoint(GET, "/v1/gateways", Token, gateway::list),
+        endpoint(GET, "/v1/groups", READ, group::list),
+        endpoint(POST, "/v1/groups", MANAGE, group::create),
+        endpoint(GET, "/v1/groups/{group}", READ, group::get),
+        endpoint(PATCH, "/v1/groups/{group}", MANAGE, group::patch),
+        endpoint(DELETE, "/v1/groups/{group}", MANAGE, group::delete),
+        endpoint(GET, "/v1/groups/{group}/services", READ, service::list),
+        endpoint(GET, SERVICE, READ, service::get),
+        endpoint(PUT, SERVICE, WRITE, service::put),
+        endpoint(PATCH, SERVICE, WRITE, service::patch),
+        endpoint(DELETE, SERVICE, WRITE, service::delete),
+        endpoint(GET, "/v1/groups/{group}/services/{service}/routes", READ, route::list),
+        endpoint(GET, ROUTE, READ, route::get),
+        endpoint(PUT, ROUTE, WRITE, route::put),
+        endpoint(PATCH, ROUTE, WRITE, route::patch),
+        endpoint(DELETE, ROUTE, WRITE, route::delete),
+        endpoint(GET, RUNTIME, READ, runtime::get),
+        endpoint(PUT, RUNTIME, WRITE, runtime::put),
+        endpoint(PATCH, RUNTIME, WRITE, runtime::patch),
+        endpoint(GET, VERSIONS, READ, version::list_in_group),
+        endpoint(POST, VERSIONS, WRITE, version::create),
+        endpoint(POST, "/v1/groups/{group}/services/{service}/sync", WRITE, promotion::service),
+        endpoint(POST, "/v1/groups/{group}/services/{service}/rollback", WRITE, rollback::service),
+        endpoint(POST, "/v1/groups/{group}/sync", WRITE, promotion::services),
+        endpoint(POST, "/v1/groups/{group}/rollback", WRITE, rollback::group),
+        endpoint(GET, "/v1/groups/{group}/history", READ, history::list),
+        endpoint(GET, "/v1/groups/{group}/commits/{commit}", READ, history::get),
+        endpoint(GET, "/v1/groups/{group}/diff", READ, history::diff),
+        endpoint(POST, "/v1/groups/{group}/commit", WRITE, bundle::commit),
+        endpoint(GET, "/v1/groups/{group}/events", READ, events::stream),
+        endpoint(GET, "/v1/services", READ, matrix::list),
+        endpoint(GET, "/v1/services/{service}", READ, matrix::get),
+        endpoint(GET, "/v1/services/{service}/versions", READ, version::list),
+        endpoint(GET, "/v1/services/{service}/versions/{version}", READ, version::get),
+        endpoint(POST, "/v1/services/{service}/versions/{version}/sync", WRITE, promotion::version),
+        endpoint(GET, "/v1/services/{service}/diff", READ, version::diff),
+        endpoint(POST, "/v1/validate", READ, bundle::validate),
+        endpoint(GET, "/v1/gateways", READ, gateway::list),
+        endpoint(GET, "/v1/groups/{group}/convergence", READ, convergence::get),
+        endpoint(GET, "/v1/tokens", MANAGE, token::list),
+        endpoint(POST, "/v1/tokens", MANAGE, token::create),
+        endpoint(DELETE, "/v1/tokens/{token}", MANAGE, token::revoke),
+        endpoint(GET, git::INFO_REFS, Git, git::advertise),
+        endpoint(POST, git::UPLOAD_PACK, Git, git::upload_pack),
+        endpoint(POST, git::RECEIVE_PACK, Git, git::receive_pack),
         endpoint(GET, "/healthz", Open, probe::health),
         endpoint(GET, "/readyz", Open, probe::ready),
         endpoint(GET, "/metrics", Open, probe::metrics),
@@ -194,14 +239,12 @@ fn endpoints() -> Vec<Endpoint> {
 /// The whole API as a service.
 pub fn router(api: Api) -> Router {
     let mut router = Router::new();
-    let mut open = HashSet::new();
-    for Endpoint { path, guard, handler, .. } in endpoints() {
+    let mut guards = edge::Guards::default();
+    for Endpoint { method, path, guard, handler } in endpoints() {
         router = router.route(path, handler);
-        if guard == Guard::Open {
-            open.insert(path);
-        }
+        guards.add(path, method, guard);
     }
-    edge::wrap(router.fallback(edge::no_such_path), api, open)
+    edge::wrap(router.fallback(edge::no_such_path), api, guards)
 }
 
 #[cfg(test)]

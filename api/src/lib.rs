@@ -12,6 +12,7 @@ pub mod client;
 pub mod command;
 pub mod fleet;
 pub mod http;
+mod limits;
 pub mod metrics;
 pub mod output;
 pub mod problem;

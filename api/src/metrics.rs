@@ -24,6 +24,8 @@ struct Counters {
     requests: BTreeMap<(String, String, u16), u64>,
     seconds: BTreeMap<(String, String), Duration>,
     writes: BTreeMap<&'static str, u64>,
+    git: BTreeMap<(&'static str, &'static str), u64>,
+    git_bytes: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// How a write ended.
@@ -37,6 +39,21 @@ pub enum WriteEnd {
     Refused,
     /// It was only planned.
     Planned,
+}
+
+/// How a process of git that served a client ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GitEnd {
+    /// By itself, well.
+    Done,
+    /// By itself, with an error; a push that is refused by its hooks is done, not failed.
+    Failed,
+    /// The request was over a limit or could not be read.
+    Refused,
+    /// The client left.
+    Left,
+    /// It took too long, or the server stopped.
+    Stopped,
 }
 
 impl Metrics {
@@ -66,6 +83,21 @@ impl Metrics {
             WriteEnd::Planned => "planned",
         };
         *self.lock().writes.entry(outcome).or_default() += 1;
+    }
+
+    /// Counts a process of git, such as `upload-pack`, and the bytes from and to its client.
+    pub fn git(&self, service: &'static str, end: GitEnd, received: u64, sent: u64) {
+        let outcome = match end {
+            GitEnd::Done => "done",
+            GitEnd::Failed => "failed",
+            GitEnd::Refused => "refused",
+            GitEnd::Left => "left",
+            GitEnd::Stopped => "stopped",
+        };
+        let mut counters = self.lock();
+        *counters.git.entry((service, outcome)).or_default() += 1;
+        *counters.git_bytes.entry((service, "received")).or_default() += received;
+        *counters.git_bytes.entry((service, "sent")).or_default() += sent;
     }
 
     /// The page.
@@ -98,6 +130,16 @@ impl Metrics {
         let writes = writes.map(|(end, count)| (format!(r#"outcome="{end}""#), count.to_string()));
         let help = "Changes asked for, by how they ended.";
         family("refgate_writes_total", help, "counter", &writes.collect::<Vec<_>>());
+        let processes = counters.git.iter().map(|((service, outcome), count)| {
+            (format!(r#"service="{service}",outcome="{outcome}""#), count.to_string())
+        });
+        let help = "Processes of git that served clones, fetches and pushes, by how they ended.";
+        family("refgate_git_processes_total", help, "counter", &processes.collect::<Vec<_>>());
+        let bytes = counters.git_bytes.iter().map(|((service, direction), count)| {
+            (format!(r#"service="{service}",direction="{direction}""#), count.to_string())
+        });
+        let help = "Bytes that git read from clients and wrote to them.";
+        family("refgate_git_bytes_total", help, "counter", &bytes.collect::<Vec<_>>());
         let mut instances: BTreeMap<(String, String), u64> = BTreeMap::new();
         for status in fleet.statuses() {
             let state = serde_json::to_value(status.state).unwrap_or_default();

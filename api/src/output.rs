@@ -72,6 +72,14 @@ impl Output {
         writeln!(self.answers, "{}", text::printable(line.as_ref()))
     }
 
+    /// A text as it is, for another program to read.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        self.answers.write_all(text.as_bytes())
+    }
+
     /// An answer of the API, as it came.
     ///
     /// # Errors

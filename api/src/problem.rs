@@ -97,6 +97,8 @@ kinds! {
     BadVersion = "bad_version", UNPROCESSABLE_ENTITY, "Not a version number";
     /// The content has no number yet and the request gives none.
     VersionRequired = "version_required", UNPROCESSABLE_ENTITY, "A version number is needed";
+    /// An object in the repository is missing or corrupt; the detail says which and what to do.
+    Damaged = "damaged", INTERNAL_SERVER_ERROR, "The configuration repository is damaged";
     /// A fault of the server.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too busy, or stopping.
@@ -139,14 +141,9 @@ impl Problem {
     /// A body that was read and does not hold what it should.
     pub fn invalid(diagnostics: Vec<Diagnostic>) -> Self {
         let errors = diagnostics.iter().filter(|finding| finding.is_error()).count();
-        // A finding about the body itself names no file; its text begins where that would end.
-        let told = |finding: &Diagnostic| {
-            let text = finding.to_string();
-            text.trim_start_matches([':', ' ']).to_owned()
-        };
         let detail = match diagnostics.iter().find(|finding| finding.is_error()) {
-            Some(only) if errors == 1 => told(only),
-            Some(first) => format!("{errors} errors; the first: {}", told(first)),
+            Some(only) if errors == 1 => only.to_string(),
+            Some(first) => format!("{errors} errors; the first: {first}"),
             None => "the configuration is not valid".to_owned(),
         };
         Self::new(Kind::ValidationFailed, detail).with_diagnostics(diagnostics)
@@ -201,9 +198,20 @@ impl Problem {
     /// The whole answer, for whoever knows the request id.
     #[must_use]
     pub fn render(&self, request_id: &str) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.to_json(request_id).to_string()));
+        self.answer(self.to_json(request_id).to_string(), CONTENT_TYPE)
+    }
+
+    /// The same as a line of text, which git shows to the person who runs it.
+    #[must_use]
+    pub fn render_text(&self, request_id: &str) -> Response<Body> {
+        let text = format!("{}: {} (request {request_id})\n", self.kind.code(), self.detail);
+        self.answer(text, HeaderValue::from_static("text/plain; charset=utf-8"))
+    }
+
+    fn answer(&self, body: String, content_type: HeaderValue) -> Response<Body> {
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.kind.status();
-        response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         response.headers_mut().extend(self.headers.iter().cloned());
         response
     }
@@ -213,6 +221,10 @@ impl From<refgate_core::Error> for Problem {
     fn from(error: refgate_core::Error) -> Self {
         match Kind::from_code(error.code()) {
             None | Some(Kind::Internal) => Self::internal(&error),
+            Some(Kind::Damaged) => {
+                tracing::error!(%error, "the configuration repository is damaged");
+                Self::new(Kind::Damaged, error.to_string())
+            }
             Some(kind) => Self::new(kind, error.to_string())
                 .with_diagnostics(error.diagnostics().to_vec())
                 .with_conflicts(error.conflicts().to_vec()),

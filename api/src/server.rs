@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use refgate_core::name::GroupName;
 use refgate_core::repository::Repository;
+use refgate_core::store::StoreError;
 use refgate_proxy::{Gateway, GatewayOptions};
 
 use crate::auth::Token;
@@ -113,10 +114,11 @@ fn run(options: Options, gateways: &[(GroupName, SocketAddr)]) -> Result<(), Ser
     // leaves nothing behind, and what is printed works.
     let (listener, address) = listen(options.listen)?;
     let repository = open_repository(&data_dir.repository_path())?;
+    guard(&repository)?;
     let (access, origin) = data_dir.access(&repository, options.admin_token.as_ref())?;
     let running = start_gateways(&data_dir, gateways, options.drain_timeout)?;
     let fleet = Fleet::of(running.iter().map(Gateway::subscribe));
-    let api = Api::new(Store::new(repository), fleet, access);
+    let api = Api::new(Store::new(repository), fleet, access).at(address);
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("refgate-api")
@@ -139,6 +141,21 @@ fn open_repository(path: &Path) -> Result<Repository, ServerError> {
     let opened = Repository::open_or_create(path, Arc::new(jiff::Timestamp::now));
     opened
         .map_err(|error| ServerError::Repository { path: path.to_owned(), source: Box::new(error) })
+}
+
+/// Puts back what checks a push, where it was taken away: this program is what the hooks run.
+fn guard(repository: &Repository) -> Result<(), ServerError> {
+    let repaired = std::env::current_exe()
+        .map_err(StoreError::from)
+        .and_then(|program| repository.guard(&program))
+        .map_err(|source| ServerError::Repository {
+            path: repository.path().to_owned(),
+            source: Box::new(source.into()),
+        })?;
+    for what in repaired {
+        tracing::warn!(what, "put in order, so that pushes are checked");
+    }
+    Ok(())
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
@@ -175,7 +192,7 @@ fn start_gateways(
             Ok(gateway) => running.push(gateway),
             Err(source) => {
                 running.iter().for_each(Gateway::shutdown);
-                running.into_iter().for_each(Gateway::join);
+                running.iter().for_each(Gateway::join);
                 return Err(ServerError::Gateway { group: group.clone(), source });
             }
         }

@@ -2,12 +2,15 @@
 //! harness they share is the library of this crate.
 
 mod bad_input;
+mod checkout;
 mod command;
 mod demo;
 mod durability;
 mod gateway;
+mod git_transport;
 mod layers;
 mod promotion;
 mod reload;
 mod startup;
+mod stopping;
 mod story;

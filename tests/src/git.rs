@@ -1,5 +1,5 @@
 //! The git command, reading the configuration repository as a person would, and once in a
-//! while writing to it behind Refgate's back.
+//! while writing to it behind Refgate's back; and clones of it, as people have them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,89 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::process::{Ended, run};
+
+/// git without the settings of the person who runs the tests: it asks nobody, knows no proxy, and
+/// commits are somebody's.
+pub fn git() -> Command {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GIT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .env("no_proxy", "*")
+        .envs([("GIT_AUTHOR_NAME", "Jane"), ("GIT_COMMITTER_NAME", "Jane")])
+        .envs(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "jane@example.com")));
+    command
+}
+
+/// A clone with its files.
+#[derive(Debug, Clone)]
+pub struct WorkTree {
+    directory: PathBuf,
+}
+
+impl WorkTree {
+    /// The clone in `directory`.
+    pub fn at(directory: impl AsRef<Path>) -> Self {
+        Self { directory: directory.as_ref().to_owned() }
+    }
+
+    /// Clones `url` into `directory`, which must succeed; `arguments` are of `git clone`.
+    pub fn clone_of(
+        url: &str,
+        directory: impl AsRef<Path>,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
+        let tree = Self::at(directory);
+        let ended =
+            run(git().args(["clone", "--quiet"]).args(arguments).arg(url).arg(&tree.directory))?;
+        anyhow::ensure!(ended.status.success(), "git clone {arguments:?}: {}", ended.stderr);
+        Ok(tree)
+    }
+
+    /// Runs `git …` in it, which must succeed; its output without the last newline.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let ended = self.ended(arguments)?;
+        anyhow::ensure!(
+            ended.status.success(),
+            "git {arguments:?}: {}\n{}{}",
+            ended.status,
+            ended.stdout,
+            ended.stderr
+        );
+        Ok(ended.stdout.trim_end_matches('\n').to_owned())
+    }
+
+    /// Runs `git …` in it, whatever comes of it.
+    pub fn ended(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
+        run(self.command().args(arguments))
+    }
+
+    /// git in it, to be given more.
+    pub fn command(&self) -> Command {
+        let mut command = git();
+        command.arg("-C").arg(&self.directory);
+        command
+    }
+
+    /// Writes a file and commits it; the id of the commit.
+    pub fn commit(&self, path: &str, bytes: impl AsRef<[u8]>) -> anyhow::Result<String> {
+        let file = self.directory.join(path);
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(file, bytes)?;
+        self.run(&["add", "--", path])?;
+        self.run(&["commit", "--quiet", "-m", &format!("change {path}")])?;
+        self.run(&["rev-parse", "HEAD"])
+    }
+}
 
 /// A repository, read with the git command.
 #[derive(Debug, Clone)]

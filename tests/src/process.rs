@@ -53,6 +53,24 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, stdout, stderr, ended: false })
     }
 
+    /// The ids and names of the programs that this one has started and that run, or wait to be
+    /// looked after (Linux only).
+    pub fn children(&self) -> anyhow::Result<Vec<(u32, String)>> {
+        let mut children = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            // One that ends meanwhile is none.
+            let Ok(stat) = std::fs::read_to_string(entry?.path().join("stat")) else { continue };
+            let Some((before, after)) = stat.rsplit_once(") ") else { continue };
+            let parent = after.split(' ').nth(1).and_then(|id| id.parse().ok());
+            if let (Some((id, name)), true) =
+                (before.split_once(" ("), parent == Some(self.child.id()))
+            {
+                children.push((id.parse()?, name.to_owned()));
+            }
+        }
+        Ok(children)
+    }
+
     /// Waits for a line on stdout that begins with `prefix`; answers the rest of it.
     pub fn line(&self, prefix: &str) -> anyhow::Result<String> {
         self.stdout
@@ -107,6 +125,13 @@ impl Drop for Process {
             eprintln!("{}", self.wrote());
         }
     }
+}
+
+/// Whether a process of this id runs (Linux only); one that only waits to be looked after by
+/// whoever inherited it does not.
+pub fn runs(id: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{id}/stat"))
+        .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, after)| !after.starts_with('Z')))
 }
 
 /// Runs `command` to its end.

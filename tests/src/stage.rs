@@ -113,6 +113,11 @@ impl Refgate {
         self.process.end()
     }
 
+    /// Waits until it ends, after it was asked to.
+    pub fn ended(self) -> anyhow::Result<Ended> {
+        self.process.end()
+    }
+
     /// Runs a client command against it: `refgate …`.
     pub fn client(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
         run(refgate()?

@@ -1,6 +1,8 @@
 //! Paths of the API, each segment escaped.
 
-use refgate_core::name::{GroupName, RouteName, ServiceName};
+use std::time::Duration;
+
+use refgate_core::name::{CommitId, GroupName, RouteName, ServiceName};
 use refgate_core::object::ObjectName;
 use refgate_core::version::Version;
 
@@ -104,6 +106,26 @@ impl Endpoint {
     #[must_use]
     pub fn validate() -> Self {
         Self::at(&["validate"])
+    }
+
+    /// Which gateways of a group serve a commit, or will within a time.
+    #[must_use]
+    pub fn convergence(group: &GroupName, commit: &CommitId, wait: Duration) -> Self {
+        Self::of_group(group, "convergence")
+            .query("commit", &commit.to_string())
+            .query("wait", &wait.as_secs().to_string())
+    }
+
+    /// All tokens.
+    #[must_use]
+    pub fn tokens() -> Self {
+        Self::at(&["tokens"])
+    }
+
+    /// One token.
+    #[must_use]
+    pub fn token(name: &str) -> Self {
+        Self::at(&["tokens", name])
     }
 
     /// Gateway instances.

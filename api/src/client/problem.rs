@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use refgate_core::diagnostic::{Code, Diagnostic, Severity, report};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -113,6 +114,25 @@ impl fmt::Display for Problem {
             (title, detail) if detail.starts_with(title) => out.write_str(detail),
             (title, detail) => write!(out, "{title}: {detail}"),
         }
+    }
+}
+
+impl Finding {
+    /// The lines that people are told, with line and column where the text of the file is given.
+    #[must_use]
+    pub fn lines(&self, text: Option<&[u8]>) -> Vec<String> {
+        // A server of another version may find what this client has no word for.
+        let known = Code::ALL.iter().find(|code| code.as_str() == self.code);
+        let Some(code) = known else { return vec![format!("{}: {self}", self.severity)] };
+        let finding = Diagnostic {
+            file: self.file.clone(),
+            pointer: self.pointer.clone(),
+            code: *code,
+            severity: if self.severity == "warning" { Severity::Warning } else { Severity::Error },
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+        };
+        report::lines(&finding, text)
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Group {
     pub revision: u64,
     pub services: u64,
     pub instances: Instances,
+    pub diagnostics: Vec<Finding>,
+    pub damage: Option<String>,
 }
 
 /// What may come into a group, and how.
@@ -88,6 +90,16 @@ pub struct Service {
     pub plugins: BTreeMap<String, Value>,
     pub routes: BTreeMap<String, Route>,
     pub runtime: Option<Runtime>,
+    pub commit: Option<String>,
+    pub updated_at: Option<String>,
+    pub updated_by: Option<String>,
+}
+
+/// Who changed a route, a runtime or an object of a group last.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the fields are the words of the API")]
+pub struct LastChange {
     pub commit: Option<String>,
     pub updated_at: Option<String>,
     pub updated_by: Option<String>,

@@ -154,9 +154,16 @@ fn list(session: &mut Session) -> Result<Ending, Failure> {
 
 /// The table of groups, which `refgate status` shows as well.
 pub(crate) fn table(groups: &[Group]) -> Table {
-    let header =
-        ["GROUP", "REVISION", "HEAD", "SERVICES", "GATEWAYS", "PROMOTE FROM", "DESCRIPTION"];
-    let mut table = Table::new(header);
+    let mut table = Table::new([
+        "GROUP",
+        "REVISION",
+        "HEAD",
+        "SERVICES",
+        "GATEWAYS",
+        "PROMOTE FROM",
+        "DESCRIPTION",
+        "PROBLEM",
+    ]);
     for group in groups {
         let gateways = match group.instances.total {
             0 => "none".to_owned(),
@@ -170,9 +177,18 @@ pub(crate) fn table(groups: &[Group]) -> Table {
             gateways,
             group.promotion.from.join(", "),
             group.description.clone(),
+            problem(group),
         ]);
     }
     table.without_empty_columns()
+}
+
+/// What keeps a group from being whole, in a line.
+fn problem(group: &Group) -> String {
+    match &group.damage {
+        Some(damage) => format!("damaged: {damage}"),
+        None => text::findings(&group.diagnostics),
+    }
 }
 
 fn get(session: &mut Session, name: &GroupName) -> Result<Ending, Failure> {
@@ -211,6 +227,7 @@ fn show(out: &mut Output, group: &Group, etag: Option<&str>) -> io::Result<()> {
             "gateways",
             format!("{} of {} healthy", group.instances.healthy, group.instances.total),
         )
+        .field("problem", problem(group))
         .field("etag", etag.unwrap_or_default());
     out.table(&fields)
 }

@@ -13,7 +13,8 @@ use super::failure::Failure;
 use super::input::{self, Source};
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
-use crate::client::{one_or_many, view};
+use crate::client::one_or_many;
+use crate::client::view::{self, LastChange};
 use crate::output::table::Table;
 use crate::output::write::Ending;
 use crate::output::{Format, text};
@@ -184,7 +185,10 @@ fn get(session: &mut Session, group: &GroupName, object: &ObjectName) -> Result<
         Format::Json => out.json(&answer.body)?,
         Format::Name => out.line(object.as_str())?,
         Format::Table => {
-            let document: Map<String, Value> = view::read(&answer.body)?;
+            let mut document: Map<String, Value> = view::read(&answer.body)?;
+            let last: LastChange = view::read(&answer.body)?;
+            document
+                .retain(|key, _| !["commit", "updated_at", "updated_by"].contains(&key.as_str()));
             let mut fields = Table::fields();
             fields.field("name", object.as_str()).field("group", group.as_str());
             for (key, value) in &document {
@@ -196,6 +200,7 @@ fn get(session: &mut Session, group: &GroupName, object: &ObjectName) -> Result<
                 };
                 fields.field(key, shown);
             }
+            text::last_change(&mut fields, &last);
             fields.field("etag", answer.etag.as_deref().unwrap_or_default());
             out.table(&fields)?;
         }

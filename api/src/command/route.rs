@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::input::{self, Source};
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
-use crate::client::view::{self, Route};
+use crate::client::view::{self, LastChange, Route};
 use crate::output::table::Table;
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
@@ -214,13 +214,20 @@ fn get(session: &mut Session, place: &Place) -> Result<Ending, Failure> {
         Format::Name => out.line(place.route.as_str())?,
         Format::Table => {
             let route: Route = view::read(&answer.body)?;
-            show(out, place, &route, answer.etag.as_deref())?;
+            let last: LastChange = view::read(&answer.body)?;
+            show(out, place, &route, &last, answer.etag.as_deref())?;
         }
     }
     Ok(Ending::Done)
 }
 
-fn show(out: &mut Output, place: &Place, route: &Route, etag: Option<&str>) -> io::Result<()> {
+fn show(
+    out: &mut Output,
+    place: &Place,
+    route: &Route,
+    last: &LastChange,
+    etag: Option<&str>,
+) -> io::Result<()> {
     let mut fields = Table::fields();
     fields
         .field("name", place.route.as_str())
@@ -236,6 +243,7 @@ fn show(out: &mut Output, place: &Place, route: &Route, etag: Option<&str>) -> i
         let empty = predicates.as_array().is_some_and(Vec::is_empty);
         fields.field(place, if empty { String::new() } else { text::scalar(predicates) });
     }
+    text::last_change(&mut fields, last);
     fields.field("etag", etag.unwrap_or_default());
     out.table(&fields)
 }

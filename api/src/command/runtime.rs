@@ -13,7 +13,7 @@ use super::input::{self, Source};
 use super::node::NodeSpec;
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
-use crate::client::view::{self, Runtime};
+use crate::client::view::{self, LastChange, Runtime};
 use crate::output::table::Table;
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
@@ -208,16 +208,24 @@ fn get(session: &mut Session, place: &Place) -> Result<Ending, Failure> {
         Format::Name => out.line(place.service.as_str())?,
         Format::Table => {
             let runtime: Runtime = view::read(&answer.body)?;
-            show(out, place, &runtime, answer.etag.as_deref())?;
+            let last: LastChange = view::read(&answer.body)?;
+            show(out, place, &runtime, &last, answer.etag.as_deref())?;
         }
     }
     Ok(Ending::Done)
 }
 
-fn show(out: &mut Output, place: &Place, runtime: &Runtime, etag: Option<&str>) -> io::Result<()> {
+fn show(
+    out: &mut Output,
+    place: &Place,
+    runtime: &Runtime,
+    last: &LastChange,
+    etag: Option<&str>,
+) -> io::Result<()> {
     let mut fields = Table::fields();
     fields.field("service", place.service.as_str()).field("group", place.group.group.as_str());
     add_fields(&mut fields, runtime);
+    text::last_change(&mut fields, last);
     fields.field("etag", etag.unwrap_or_default());
     out.table(&fields)?;
     if runtime.upstreams.is_empty() {

@@ -52,6 +52,11 @@ pub(crate) fn matrix(session: &mut Session) -> Result<Ending, Failure> {
     let table = |rows: &[MatrixRow]| matrix_table(&groups, rows);
     let empty = "there is no service yet: `refgate service create` makes one";
     session.output.list(&body, &rows, |row| row.service.clone(), table, empty)?;
+    for group in &groups {
+        if let Some(damage) = &group.damage {
+            session.output.note(format!("group {} is damaged: {damage}", group.name))?;
+        }
+    }
     Ok(Ending::Done)
 }
 
@@ -111,17 +116,12 @@ fn gateway_table(groups: &[Group], gateways: &[Gateway]) -> Table {
             }
             Some(commit) => text::short_commit(commit).to_owned(),
         };
-        let problem = match gateway.diagnostics.as_slice() {
-            [] => String::new(),
-            [one] => one.to_string(),
-            [one, more @ ..] => format!("{one}; and {} more", more.len()),
-        };
         table.row([
             gateway.instance.clone(),
             gateway.group.clone(),
             gateway.state.clone(),
             serves,
-            problem,
+            text::findings(&gateway.diagnostics),
         ]);
     }
     table.without_empty_columns()

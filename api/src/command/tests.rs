@@ -73,6 +73,9 @@ fn lines_that_people_type() {
         "reindex --repository x/config.git -o json",
         "apply -g test -f config --prune",
         "validate config -g test",
+        "token list",
+        "token create jane.doe@example.com --role editor -o json",
+        "token revoke ci",
         "completions zsh",
     ] {
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -92,6 +95,9 @@ fn lines_that_are_wrong_usage() {
         ("service create -g test a --method GET", ErrorKind::MissingRequiredArgument),
         ("route put -g test a b --method FETCH", ErrorKind::ValueValidation),
         ("consumer put -g test a", ErrorKind::MissingRequiredArgument),
+        ("token create ci", ErrorKind::MissingRequiredArgument),
+        ("token create ci --role root", ErrorKind::InvalidValue),
+        ("token create refgate --role admin", ErrorKind::ValueValidation),
         ("certificate copy web --to uat", ErrorKind::MissingRequiredArgument),
         ("sync a --to uat", ErrorKind::MissingRequiredArgument),
         ("sync a --from test", ErrorKind::MissingRequiredArgument),
@@ -289,6 +295,28 @@ fn a_service_can_be_shown_edited_and_put_back() {
 }
 
 #[test]
+fn who_changed_it_last_is_shown() {
+    let last = "updated 2026-01-02 03:04:05Z by admin commit 0123456789";
+    for (command, own) in [
+        ("route get -g test httpbin get", json!({"paths": ["/get"]})),
+        ("runtime get -g test httpbin", json!({"hosts": ["a.com"]})),
+        ("consumer get -g test app", json!({"credentials": {}})),
+        ("certificate get -g test web", json!({"snis": ["a.com"]})),
+        ("global-rule get -g test all", json!({"plugins": {}})),
+    ] {
+        let mut answer = own;
+        answer["commit"] = json!("0123456789");
+        answer["updated_at"] = json!("2026-01-02T03:04:05Z");
+        answer["updated_by"] = json!("admin");
+        let shown = run(command, vec![ok(&answer)]).answers;
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(shown.contains(last), "{command}: {shown}");
+        let json = run(&format!("{command} -o json"), vec![ok(&answer)]).answers;
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), answer, "{command}");
+    }
+}
+
+#[test]
 fn several_services_in_one_file_are_one_commit_on_the_head_that_was_read() {
     let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
     std::fs::write(file.path(), "name: a\nroutes: {new: {paths: [/n]}}\n---\nname: b\n").unwrap();
@@ -330,7 +358,7 @@ fn validation_findings_are_the_answer_and_a_failure() {
     let line = format!("validate {} -g uat", root.path().display());
     let ran = run(&line, vec![ok(&verdict)]);
     assert_eq!(ran.code, failure::FAILED);
-    assert_eq!(ran.answers, "error: group.json /x: no such key\n");
+    assert_eq!(ran.answers, "error: group.json:1:10 /x: no such key [unknown_key]\n");
     assert_eq!(ran.messages, "1 file: 1 error\n");
     assert_eq!(
         serde_json::from_str::<Value>(&ran.seen[0].body).unwrap(),

@@ -161,6 +161,41 @@ fn walk(directory: &Path, prefix: &str, raw: bool, files: &mut Files) -> Result<
     Ok(())
 }
 
+/// What stands before the paths of a tree's files when they are shown to people: nothing for the
+/// directory that people are in.
+#[must_use]
+pub fn shown_folder(root: &Path) -> String {
+    let root = root.strip_prefix(".").unwrap_or(root).display().to_string();
+    match root.strip_suffix('/').unwrap_or(&root) {
+        "" => root,
+        folder => format!("{folder}/"),
+    }
+}
+
+/// Whether any document of a directory that is laid out like a tree is written in YAML.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn has_yaml(root: &Path) -> Result<bool, InputError> {
+    let kinds = ObjectKind::ALL.map(ObjectKind::folder);
+    let known = ["services", "runtime"].into_iter().chain(kinds).map(|folder| root.join(folder));
+    let mut folders: Vec<PathBuf> = known.filter(|folder| folder.is_dir()).collect();
+    folders.push(root.to_owned());
+    while let Some(folder) = folders.pop() {
+        let unreadable = |source| InputError::Read { name: folder.display().to_string(), source };
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let kind = entry.file_type().map_err(unreadable)?;
+            if kind.is_dir() && folder != root {
+                folders.push(entry.path());
+            } else if kind.is_file() && Format::of_path(&entry.path()) == Some(Format::Yaml) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// One file of a tree; `raw` as for [`directory`].
 ///
 /// # Errors
@@ -192,6 +227,16 @@ pub fn place(path: &Path) -> Option<String> {
         _ => return None,
     };
     Some(format!("{inside}.json"))
+}
+
+/// The directory around a JSON file that lies in a group's tree, and the file's path in the tree.
+#[must_use]
+pub fn around(path: &Path) -> Option<(PathBuf, String)> {
+    let whole = std::path::absolute(path).ok()?;
+    let place = place(&whole).filter(|place| whole.ends_with(place) && whole.is_file())?;
+    let root = whole.ancestors().nth(place.split('/').count())?;
+    let is_tree = root.join("group.json").is_file() || root.join(".git").exists();
+    is_tree.then(|| (root.to_owned(), place))
 }
 
 /// Names of the services whose content is among `files`.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::params::NoParams;
 use super::path::At;
-use super::write::Write;
+use super::write::{SETTINGS, Write};
 use super::{Answer, Api};
 use crate::body::Bundle;
 use crate::body::fields::Fields;
@@ -27,8 +27,14 @@ pub(super) async fn commit(
     let files = fields.required::<Map<String, Value>>("files");
     let message = fields.optional::<String>("message");
     let write = write.expecting(fields.optional("expect_head"));
-    let files = fields.finish(|| Some(files?.into_iter().collect()))?;
-    write.run(&api, group, Operation::Commit { files, message }).await
+    let files: BTreeMap<_, _> = fields.finish(|| Some(files?.into_iter().collect()))?;
+    let names_settings = files.contains_key(SETTINGS);
+    let operation = Operation::Commit { files, message };
+    let write = match names_settings {
+        true => write.sparing_settings(&api, &group, &operation).await?,
+        false => write,
+    };
+    write.run(&api, group, operation).await
 }
 
 /// Findings are the answer here, not a refusal: the status is 200 either way.

@@ -1,25 +1,25 @@
 //! What every request goes through, outermost first: request id and the writing of problems,
-//! metrics, panics, the token.
+//! metrics, panics, the token and its role.
 //!
 //! The order matters: the request id must be there when a panic becomes an answer, and a panic
 //! must be an answer before it is counted.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
-use super::Api;
-use crate::auth::{self, Principal};
+use super::{Api, Guard, git};
+use crate::auth::{self, Principal, Role};
 use crate::problem::{Kind, Problem};
 
 /// The header that carries the id of a request, in and out.
@@ -29,9 +29,32 @@ const REQUEST_ID: &str = "x-request-id";
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) Arc<str>);
 
-/// Puts the layers around the routes. `open` are the paths that need no token.
-pub(super) fn wrap(router: Router<Api>, api: Api, open: HashSet<&'static str>) -> Router {
-    let authenticator = Authenticator { api: api.clone(), open: Arc::new(open) };
+/// Who may call what, by path and method.
+#[derive(Debug, Default)]
+pub(super) struct Guards {
+    paths: HashMap<&'static str, Vec<(Method, Guard)>>,
+}
+
+impl Guards {
+    /// Sets the guard of an endpoint.
+    pub(super) fn add(&mut self, path: &'static str, method: Method, guard: Guard) {
+        self.paths.entry(path).or_default().push((method, guard));
+    }
+
+    /// The guard of a request that was routed to `path`. A method that the path does not take is
+    /// guarded like the least guarded one that it takes: the answer only tells those.
+    fn of(&self, path: &str, method: &Method) -> Guard {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let known = self.paths.get(path).map(Vec::as_slice).unwrap_or_default();
+        let found = known.iter().find(|(known, _)| known == method).map(|(_, guard)| *guard);
+        let open = known.iter().any(|(_, guard)| *guard == Guard::Open);
+        found.unwrap_or(if open { Guard::Open } else { Guard::READ })
+    }
+}
+
+/// Puts the layers around the routes.
+pub(super) fn wrap(router: Router<Api>, api: Api, guards: Guards) -> Router {
+    let authenticator = Authenticator { api: api.clone(), guards: Arc::new(guards) };
     // The last layer added is the first that a request meets.
     router
         .layer(from_fn_with_state(authenticator, authenticate))
@@ -49,10 +72,12 @@ async fn identify(mut request: Request, next: Next) -> Response {
     };
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let may_leave_a_body = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
+    let by_git = git::owns(request.uri().path());
     let span = tracing::info_span!("request", request_id = %id, method = %request.method());
     let mut response = next.run(request).instrument(span).await;
     if let Some(problem) = problem_of(&response) {
-        let rendered = problem.render(&id);
+        // git shows its user what is plain text.
+        let rendered = if by_git { problem.render_text(&id) } else { problem.render(&id) };
         let (parts, body) = rendered.into_parts();
         let allow = response.headers_mut().remove(header::ALLOW);
         response = Response::from_parts(parts, body);
@@ -65,7 +90,8 @@ async fn identify(mut request: Request, next: Next) -> Response {
     }
     // Whoever was refused before its body was read would find the connection closed at its next
     // request, if not told now.
-    if may_leave_a_body && response.status().is_client_error() {
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    if may_leave_a_body && refused {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -122,46 +148,85 @@ fn caught(panic: Box<dyn Any + Send>) -> Response {
 #[derive(Clone)]
 struct Authenticator {
     api: Api,
-    open: Arc<HashSet<&'static str>>,
+    guards: Arc<Guards>,
 }
 
-/// Lets a request through when it has a token or needs none. Everything that is routed needs one
-/// unless it is listed as open; of what is not routed, everything under `/v1` does too, so that
-/// nobody without a token learns which paths there are.
+/// Lets a request through when it needs no token, or has one whose role suffices. Everything that
+/// is routed needs one unless it is open; of what is not routed, everything under `/v1` and in the
+/// repository does too, so that nobody without a token learns which paths there are.
 async fn authenticate(
     State(authenticator): State<Authenticator>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let needed = match request.extensions().get::<MatchedPath>() {
-        Some(path) => !authenticator.open.contains(path.as_str()),
-        None => request.uri().path().starts_with("/v1"),
+    let Authenticator { api, guards } = authenticator;
+    let path = request.uri().path();
+    let guard = match request.extensions().get::<MatchedPath>() {
+        Some(matched) => guards.of(matched.as_str(), request.method()),
+        None if git::owns(path) => Guard::Git,
+        None if path.starts_with("/v1") => Guard::READ,
+        None => Guard::Open,
     };
-    if needed {
-        match principal(&authenticator.api, &request) {
-            Ok(principal) => request.extensions_mut().insert(principal),
-            Err(problem) => return problem.into_response(),
-        };
-    }
+    let role = match guard {
+        Guard::Open => return next.run(request).await,
+        Guard::Needs(role) => role,
+        Guard::Git => git::role_needed(request.uri()),
+    };
+    let admitted = principal(&api, &request).and_then(|principal| {
+        needs(&principal, role)?;
+        Ok(principal)
+    });
+    match admitted {
+        Ok(principal) => request.extensions_mut().insert(principal),
+        Err(problem) => return problem.into_response(),
+    };
     next.run(request).await
 }
 
+/// Refuses who may not do what a role may.
+pub(super) fn needs(principal: &Principal, role: Role) -> Result<(), Problem> {
+    if principal.role >= role {
+        return Ok(());
+    }
+    let Principal { name, role: has } = principal;
+    let detail = format!("this needs the role {role}; the token {name:?} has the role {has}");
+    Err(Problem::new(Kind::Forbidden, detail))
+}
+
 fn principal(api: &Api, request: &Request) -> Result<Principal, Problem> {
-    let (detail, challenge) = match auth::bearer(request.headers()) {
-        Some(token) => match api.access.identify(token) {
-            Some(principal) => return Ok(principal),
-            None => ("the token is not known", r#"Bearer realm="refgate", error="invalid_token""#),
-        },
-        None => ("send Authorization: Bearer <token>", r#"Bearer realm="refgate""#),
+    let headers = request.headers();
+    let by_git = git::owns(request.uri().path());
+    let token = match by_git {
+        true => auth::bearer_or_password(headers),
+        false => auth::bearer(headers).map(str::to_owned),
+    };
+    let known = token.as_deref().and_then(|token| api.door.identify(token));
+    if let Some(principal) = known {
+        return Ok(principal);
+    }
+    let (detail, challenge) = match (by_git, token) {
+        (true, Some(_)) => ("the token is not known", GIT_CHALLENGE),
+        (true, None) => ("give a token as the password, with any user name", GIT_CHALLENGE),
+        (false, Some(_)) => {
+            ("the token is not known", r#"Bearer realm="refgate", error="invalid_token""#)
+        }
+        (false, None) => ("send Authorization: Bearer <token>", r#"Bearer realm="refgate""#),
     };
     let challenge = HeaderValue::from_static(challenge);
     Err(Problem::new(Kind::Unauthenticated, detail)
         .with_header(header::WWW_AUTHENTICATE, challenge))
 }
 
+/// At this, git asks its user for a name and a password.
+const GIT_CHALLENGE: &str = r#"Basic realm="refgate""#;
+
 /// The answer of every path that is not in the table.
-pub(super) async fn no_such_path() -> Problem {
-    Problem::new(Kind::NotFound, "there is nothing at this path")
+pub(super) async fn no_such_path(request: Request) -> Problem {
+    let detail = match git::owns(request.uri().path()) {
+        true => "the files of the repository are not served; git's smart protocol is spoken here",
+        false => "there is nothing at this path",
+    };
+    Problem::new(Kind::NotFound, detail)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use refgate_core::name::ServiceName;
 use refgate_core::repository::Repository;
+use refgate_core::view::Matrix;
+use serde_json::{Map, json};
 
 use super::page::PageParams;
 use super::params::NoParams;
@@ -11,8 +13,12 @@ use super::path::At;
 use super::{Answer, Api, conditional};
 
 pub(super) async fn list(State(api): State<Api>, page: PageParams) -> Answer {
-    let rows = api.store.read(Repository::matrix).await?;
-    page.cut(rows, |row| row.service.to_string())
+    let Matrix { rows, damaged } = api.store.read(Repository::matrix).await?;
+    let mut beside = Map::new();
+    if !damaged.is_empty() {
+        beside.insert("damaged".to_owned(), json!(damaged));
+    }
+    page.cut_beside(rows, |row| row.service.to_string(), beside)
 }
 
 pub(super) async fn get(

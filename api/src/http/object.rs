@@ -56,12 +56,12 @@ pub(super) fn endpoints<N: Named>(
     copies: &'static str,
 ) -> [Endpoint; 6] {
     [
-        endpoint(Method::GET, all, Guard::Token, list::<N>),
-        endpoint(Method::GET, one, Guard::Token, get::<N>),
-        endpoint(Method::PUT, one, Guard::Token, put::<N>),
-        endpoint(Method::PATCH, one, Guard::Token, patch::<N>),
-        endpoint(Method::DELETE, one, Guard::Token, delete::<N>),
-        endpoint(Method::POST, copies, Guard::Token, copy::<N>),
+        endpoint(Method::GET, all, Guard::READ, list::<N>),
+        endpoint(Method::GET, one, Guard::READ, get::<N>),
+        endpoint(Method::PUT, one, Guard::WRITE, put::<N>),
+        endpoint(Method::PATCH, one, Guard::WRITE, patch::<N>),
+        endpoint(Method::DELETE, one, Guard::WRITE, delete::<N>),
+        endpoint(Method::POST, copies, Guard::WRITE, copy::<N>),
     ]
 }
 
@@ -89,7 +89,7 @@ async fn get<N: Named>(
 ) -> Answer {
     let object = name.object();
     let found = api.store.read(move |repository| repository.object(&group, &object)).await?;
-    conditional::respond(&headers, &found.etag, &found.value)
+    conditional::respond(&headers, &found.etag, &found)
 }
 
 async fn put<N: Named>(

@@ -5,16 +5,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::Answer;
 use super::params::Params;
+use crate::limits;
 use crate::problem::{Kind, Problem};
-
-/// Items of a page when nothing is said.
-const DEFAULT_LIMIT: usize = 100;
-/// Items of a page at most.
-const MAX_LIMIT: usize = 1000;
 
 /// Which page of a list is asked for.
 #[derive(Debug, Clone)]
@@ -26,24 +22,34 @@ pub(super) struct PageParams {
 impl PageParams {
     /// Takes the two out of a query that has more.
     pub(super) fn take(params: &mut Params) -> Result<Self, Problem> {
-        let limit = params.parsed("limit")?.unwrap_or(DEFAULT_LIMIT);
+        let limit = params.parsed("limit")?.unwrap_or(limits::PAGE_DEFAULT);
         if limit == 0 {
             let detail = "the query parameter \"limit\" is 1 or more";
             return Err(Problem::new(Kind::MalformedRequest, detail));
         }
         // Asking for more than a page holds is fine: the cursor leads to the rest.
-        Ok(Self { limit: limit.min(MAX_LIMIT), after: params.text("after")? })
+        Ok(Self { limit: limit.min(limits::PAGE), after: params.text("after")? })
     }
 
     /// The page of a whole list, sorted by `key`; the cursor is the key of the last item.
-    pub(super) fn cut<T: Serialize>(self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Answer {
+    pub(super) fn cut<T: Serialize>(self, items: Vec<T>, key: impl Fn(&T) -> String) -> Answer {
+        self.cut_beside(items, key, Map::new())
+    }
+
+    /// The same, with what is told of the list as a whole beside its items.
+    pub(super) fn cut_beside<T: Serialize>(
+        self,
+        mut items: Vec<T>,
+        key: impl Fn(&T) -> String,
+        beside: Map<String, Value>,
+    ) -> Answer {
         items.sort_by_cached_key(&key);
         let after = self.after;
         let mut rest =
             items.into_iter().filter(|item| after.as_ref().is_none_or(|after| key(item) > *after));
         let page: Vec<T> = rest.by_ref().take(self.limit).collect();
         let next = rest.next().and_then(|_| page.last().map(key));
-        answer(&page, next)
+        answer_beside(&page, next, beside)
     }
 
     /// The page of a whole list whose order is its own; the cursor is the key of the last item.
@@ -71,7 +77,19 @@ impl PageParams {
 
 /// A page whose cursor is known.
 pub(super) fn answer<T: Serialize>(items: &[T], next: Option<String>) -> Answer {
-    Ok(Json(json!({"items": items, "next": next})).into_response())
+    answer_beside(items, next, Map::new())
+}
+
+fn answer_beside<T: Serialize>(
+    items: &[T],
+    next: Option<String>,
+    beside: Map<String, Value>,
+) -> Answer {
+    let mut body = Map::new();
+    body.insert("items".to_owned(), json!(items));
+    body.insert("next".to_owned(), json!(next));
+    body.extend(beside);
+    Ok(Json(body).into_response())
 }
 
 impl<S: Sync> FromRequestParts<S> for PageParams {

@@ -8,10 +8,8 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use refgate_core::diagnostic::did_you_mean;
 
+use crate::limits::WAIT_SECONDS;
 use crate::problem::{Kind, Problem};
-
-/// The longest that a write waits for its convergence.
-const MAX_WAIT: f64 = 300.0;
 
 /// The parameters of one request, taken out one by one.
 #[derive(Debug)]
@@ -62,8 +60,8 @@ impl Params {
     /// `wait`: seconds, fractions allowed.
     pub(super) fn wait(&mut self) -> Result<Option<Duration>, Problem> {
         let Some(seconds) = self.parsed::<f64>("wait")? else { return Ok(None) };
-        if !(0.0..=MAX_WAIT).contains(&seconds) {
-            let detail = format!("the query parameter \"wait\" is 0 to {MAX_WAIT} seconds");
+        if !(0.0..=WAIT_SECONDS).contains(&seconds) {
+            let detail = format!("the query parameter \"wait\" is 0 to {WAIT_SECONDS} seconds");
             return Err(malformed(detail));
         }
         Ok(Some(Duration::from_secs_f64(seconds)))

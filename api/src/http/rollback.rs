@@ -42,5 +42,7 @@ pub(super) async fn group(
     }
     let revision = revision.map(RollbackTarget::Revision);
     let to = fields.finish(|| revision.or(commit.map(RollbackTarget::Commit)))?;
-    write.run_because(&api, group, Operation::RollbackGroup { to }, reason).await
+    let operation = Operation::RollbackGroup { to };
+    let write = write.sparing_settings(&api, &group, &operation).await?;
+    write.run_because(&api, group, operation, reason).await
 }

@@ -39,7 +39,7 @@ pub(super) async fn get(
 ) -> Answer {
     let found =
         api.store.read(move |repository| repository.route(&group, &service, &route)).await?;
-    conditional::respond(&headers, &found.etag, &found.value)
+    conditional::respond(&headers, &found.etag, &found)
 }
 
 pub(super) async fn put(

@@ -18,7 +18,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Answer {
     let found = api.store.read(move |repository| repository.runtime(&group, &service)).await?;
-    conditional::respond(&headers, &found.etag, &found.value)
+    conditional::respond(&headers, &found.etag, &found)
 }
 
 pub(super) async fn put(

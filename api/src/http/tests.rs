@@ -1,9 +1,12 @@
 //! The router against a temporary repository: what every endpoint has in common here, the rest by
 //! subject in the files below.
 
+mod access;
 mod bad_input;
 mod conditional;
+mod damage;
 mod fleet;
+mod git;
 mod object;
 mod story;
 
@@ -15,7 +18,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{Api, Guard, endpoints, router};
-use crate::auth::{ADMIN, Access, Token};
+use crate::auth::{Access, Role, Token};
 use crate::blocking::Store;
 use crate::fleet::{Fleet, StatusReceiver};
 
@@ -41,12 +44,19 @@ impl Harness {
     }
 
     fn with_instances(instances: impl IntoIterator<Item = StatusReceiver>) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
+        Self::over(tempfile::tempdir()?, instances)
+    }
+
+    /// A control plane over what a directory has.
+    fn over(
+        directory: tempfile::TempDir,
+        instances: impl IntoIterator<Item = StatusReceiver>,
+    ) -> Result<Self> {
         let clock = std::sync::Arc::new(jiff::Timestamp::now);
         let repository = Repository::open_or_create(&directory.path().join("config.git"), clock)?;
         let token = Token::generate();
         let mut access = Access::default();
-        access.set(ADMIN, token.hash(), "2026-01-01T00:00:00Z");
+        access.set_admin(token.hash(), "2026-01-01T00:00:00Z");
         let api = Api::new(Store::new(repository), Fleet::of(instances), access);
         Ok(Self { api, token, _directory: directory })
     }
@@ -76,6 +86,16 @@ impl Harness {
                 .body(Body::from(body.to_string()))?,
         };
         self.send(request).await
+    }
+
+    /// The same as somebody else: a new token of this role, known from now on.
+    fn of_role(&self, name: &str, role: Role) -> (Token, String) {
+        let token = Token::generate();
+        let mut access = Access::clone(&self.api.door.access());
+        access.add(name, token.hash(), role, "2026-01-01T00:00:00Z");
+        self.api.door.change(access);
+        let bearer = format!("Bearer {}", token.reveal());
+        (token, bearer)
     }
 
     async fn get(&self, path: &str) -> Result<Reply> {
@@ -119,6 +139,15 @@ impl Reply {
         Ok(self.body)
     }
 
+    /// Checks that the answer is a line of text for a person behind git.
+    fn expect_text(self, status: StatusCode, code: &str) -> Result<String> {
+        let content_type = self.headers.get(header::CONTENT_TYPE).context("a content type")?;
+        anyhow::ensure!(content_type == "text/plain; charset=utf-8", "{self:?}");
+        anyhow::ensure!(self.status == status, "expected {status}: {self:?}");
+        anyhow::ensure!(self.text.starts_with(code) && self.text.ends_with(")\n"), "{self:?}");
+        Ok(self.text)
+    }
+
     fn etag(&self) -> Result<String> {
         Ok(self.headers.get(header::ETAG).context("an ETag")?.to_str()?.to_owned())
     }
@@ -145,6 +174,7 @@ fn sample(path: &str) -> String {
         .replace("{consumer}", "app")
         .replace("{certificate}", "web")
         .replace("{rule}", "all")
+        .replace("{token}", "ci")
         .replace("{version}", "1.0.0")
         .replace("{commit}", &"0".repeat(40))
 }
@@ -155,8 +185,8 @@ async fn without_a_token_nothing_of_v1_answers() -> Result<()> {
     let authorizations =
         [None, Some("Bearer wrong-token-here"), Some("Basic YWRtaW46eA=="), Some("Bearer ")];
     for endpoint in endpoints() {
-        let under_v1 = endpoint.path.starts_with("/v1/");
-        assert_eq!(under_v1, endpoint.guard == Guard::Token, "{}", endpoint.path);
+        let guarded = endpoint.path.starts_with("/v1/") || endpoint.path.starts_with("/config.git");
+        assert_eq!(guarded, endpoint.guard != Guard::Open, "{}", endpoint.path);
         for authorization in authorizations {
             let mut request =
                 Request::builder().method(&endpoint.method).uri(sample(endpoint.path));
@@ -167,6 +197,10 @@ async fn without_a_token_nothing_of_v1_answers() -> Result<()> {
             let context = format!("{} {} {authorization:?}", endpoint.method, endpoint.path);
             if endpoint.guard == Guard::Open {
                 assert_eq!(reply.status, StatusCode::OK, "{context}");
+                continue;
+            }
+            if endpoint.guard == Guard::Git {
+                reply.expect_text(StatusCode::UNAUTHORIZED, "unauthenticated").context(context)?;
                 continue;
             }
             let challenge = reply.headers.get(header::WWW_AUTHENTICATE).cloned();
@@ -190,6 +224,10 @@ async fn no_endpoint_takes_a_parameter_that_it_does_not_know() -> Result<()> {
         let body = if endpoint.method == Method::GET { Value::Null } else { json!({}) };
         let reply = harness.call(endpoint.method.clone(), &path, body).await?;
         let context = format!("{} {path}", endpoint.method);
+        if endpoint.guard == Guard::Git {
+            reply.expect_text(StatusCode::BAD_REQUEST, "malformed_request").context(context)?;
+            continue;
+        }
         reply.expect_problem(StatusCode::BAD_REQUEST, "malformed_request").context(context)?;
     }
     Ok(())
@@ -243,9 +281,10 @@ async fn a_panic_is_an_answer() -> Result<()> {
         panic!("on purpose");
     }
     let harness = Harness::new()?;
-    let open = std::collections::HashSet::from(["/boom"]);
+    let mut guards = super::edge::Guards::default();
+    guards.add("/boom", Method::GET, Guard::Open);
     let routes = axum::Router::new().route("/boom", axum::routing::get(handler));
-    let router = super::edge::wrap(routes, harness.api.clone(), open);
+    let router = super::edge::wrap(routes, harness.api.clone(), guards);
     let response = router.oneshot(Request::get("/boom").body(Body::empty())?).await?;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let body: Value = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 16).await?)?;

@@ -14,13 +14,16 @@ use refgate_core::name::{CommitId, GroupName};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::edge::RequestId;
+use super::edge::{self, RequestId};
 use super::params::Params;
 use super::{Answer, Api, conditional};
-use crate::auth::Principal;
+use crate::auth::{Principal, Role};
 use crate::fleet::convergence::{Convergence, Target};
 use crate::metrics::WriteEnd;
 use crate::problem::{Kind, Problem};
+
+/// The file of a group that only administrators change.
+pub(super) const SETTINGS: &str = "group.json";
 
 /// What every write takes besides its path and body.
 #[derive(Clone)]
@@ -64,6 +67,11 @@ impl Write {
         self
     }
 
+    /// Refuses who may not do what a role may.
+    pub(super) fn needs(&self, role: Role) -> Result<(), Problem> {
+        edge::needs(&self.principal, role)
+    }
+
     /// Makes the change and answers it.
     pub(super) async fn run(self, api: &Api, group: GroupName, operation: Operation) -> Answer {
         self.run_because(api, group, operation, None).await
@@ -89,19 +97,42 @@ impl Write {
         operation: Operation,
         reason: Option<String>,
     ) -> Result<Done, Problem> {
-        let change = Change {
+        let change = self.change(group, operation, reason);
+        let done = match self.dry_run {
+            true => self.plan(api, change).await,
+            false => self.apply(api, change).await,
+        };
+        done.inspect_err(|_| api.metrics.write(WriteEnd::Refused))
+    }
+
+    fn change(&self, group: GroupName, operation: Operation, reason: Option<String>) -> Change {
+        Change {
             group,
             operation,
             actor: Actor::named(&self.principal.name),
             request_id: self.request_id.0.to_string(),
             reason,
             precondition: self.precondition.clone(),
-        };
-        let done = match self.dry_run {
-            true => self.plan(api, change).await,
-            false => self.apply(api, change).await,
-        };
-        done.inspect_err(|_| api.metrics.write(WriteEnd::Refused))
+        }
+    }
+
+    /// The same write, after it was made sure that it leaves the settings of the group as they
+    /// are, or comes from one who may change them.
+    pub(super) async fn sparing_settings(
+        self,
+        api: &Api,
+        group: &GroupName,
+        operation: &Operation,
+    ) -> Result<Self, Problem> {
+        let Err(refused) = self.needs(Role::Admin) else { return Ok(self) };
+        let change = self.change(group.clone(), operation.clone(), None);
+        let plan = api.store.read(move |repository| repository.plan(&change)).await?;
+        if plan.changes.iter().any(|change| change.file == SETTINGS) {
+            return Err(refused);
+        }
+        // What was looked at is what is written.
+        let head = self.precondition.expect_head.or(plan.base_commit);
+        Ok(self.expecting(head))
     }
 
     async fn plan(&self, api: &Api, change: Change) -> Result<Done, Problem> {

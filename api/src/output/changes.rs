@@ -19,7 +19,8 @@ pub fn print(out: &mut Output, changes: &[Change]) -> io::Result<()> {
     lines(changes).iter().try_for_each(|line| out.line(line))
 }
 
-fn lines(changes: &[Change]) -> Vec<String> {
+/// The lines of changes, gathered by file.
+pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut file: Option<&str> = None;
     for change in changes {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::client::view::{Cell, Node, Service};
+use crate::client::problem::Finding;
+use crate::client::view::{Cell, LastChange, Node, Service};
+use crate::output::table::Table;
 
 /// The beginning of a commit id: enough to recognise it, and for git to find it.
 #[must_use]
@@ -20,6 +22,14 @@ pub fn time(at: &str) -> String {
         Ok(at) => at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         Err(_) => at.to_owned(),
     }
+}
+
+/// Who changed it last, when, and in which commit.
+pub fn last_change(fields: &mut Table, last: &LastChange) {
+    fields
+        .field("updated", time(last.updated_at.as_deref().unwrap_or_default()))
+        .field("by", last.updated_by.as_deref().unwrap_or_default())
+        .field("commit", last.commit.as_deref().unwrap_or_default());
 }
 
 /// What a service is, by its version: `1.0.0`, `1.0.0 + changes`, `No Version`.
@@ -67,7 +77,19 @@ pub fn live_reason(reason: &str) -> &str {
         "disabled" => "disabled here",
         "no_nodes" => "an upstream has no nodes",
         "no_routes" => "no enabled route",
+        "invalid" => "its documents are not valid",
+        "damaged" => "the group is damaged",
         other => other,
+    }
+}
+
+/// Findings in a line: the first, and how many there are besides.
+#[must_use]
+pub fn findings(findings: &[Finding]) -> String {
+    match findings {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [one, more @ ..] => format!("{one}; and {} more", more.len()),
     }
 }
 

@@ -169,7 +169,7 @@ fn print_convergence(out: &mut Output, convergence: &Convergence) -> io::Result<
 }
 
 /// A pending instance is named, or an object that has its name.
-fn instance(pending: &Value) -> String {
+pub(crate) fn instance(pending: &Value) -> String {
     scalar(pending.get("instance").unwrap_or(pending))
 }
 

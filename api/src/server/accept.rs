@@ -14,10 +14,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// Connections at one time; further ones wait in the backlog of the operating system.
-const CONNECTIONS: usize = 1024;
-/// Time for the head of a request to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::limits::{CONNECTIONS, HEAD_ARRIVAL};
+
 /// Pause after the operating system had no file handle for a connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 
@@ -26,7 +24,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_ARRIVAL);
     let mut stop = pin!(stop);
     loop {
         let accepted = async {

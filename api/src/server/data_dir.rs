@@ -159,7 +159,7 @@ impl DataDir {
         };
         let now = jiff::Timestamp::now();
         let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        if token.is_some_and(|token| access.set(ADMIN, token.hash(), &now)) {
+        if token.is_some_and(|token| access.set_admin(token.hash(), &now)) {
             repository.access_write(TOKENS_FILE, &access.to_file()).map_err(access_error)?;
         }
         Ok((access, origin))

@@ -4,6 +4,7 @@
 //! second signal ends everything at once.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use refgate_proxy::Gateway;
@@ -62,9 +63,11 @@ pub async fn serve_until_stopped(
     tracing::info!(signal, timeout = ?drain_timeout, "draining");
     api.begin_drain();
     let deadline = Instant::now() + drain_timeout;
+    let gateways = Arc::new(gateways);
+    let draining = Arc::clone(&gateways);
     let drained = async move {
-        gateways.iter().for_each(Gateway::shutdown);
-        let joined = tokio::task::spawn_blocking(|| gateways.into_iter().for_each(Gateway::join));
+        draining.iter().for_each(Gateway::shutdown);
+        let joined = tokio::task::spawn_blocking(move || draining.iter().for_each(Gateway::join));
         let in_time = timeout_at(deadline, joined).await.is_ok();
         let _ = close.send(());
         match timeout_at(deadline, serving).await {
@@ -72,15 +75,21 @@ pub async fn serve_until_stopped(
             Err(_) => Ok(false),
         }
     };
-    tokio::select! {
-        in_time = drained => {
-            if in_time? {
+    let ended = tokio::select! {
+        in_time = drained => in_time.map(|in_time| {
+            if in_time {
                 tracing::info!("drained");
             } else {
                 tracing::warn!("the drain timeout passed; what was in flight is cut off");
             }
+        }),
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopped without draining");
+            gateways.iter().for_each(Gateway::abort);
+            Ok(())
         }
-        signal = signals.next() => tracing::warn!(signal, "stopped without draining"),
-    }
-    Ok(())
+    };
+    // Processes do not end with the one that started them.
+    api.cut_off().await;
+    ended
 }

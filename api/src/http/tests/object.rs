@@ -51,6 +51,7 @@ async fn each_kind_is_written_read_copied_and_removed() -> Result<()> {
         let etag = read.etag()?;
         let read = read.expect(StatusCode::OK)?;
         assert_eq!(read["labels"], json!({}), "defaults are filled in");
+        assert_eq!((&read["commit"], &read["updated_by"]), (&created["commit"], &json!("admin")));
         let listed = harness.get(&all).await?.expect(StatusCode::OK)?;
         assert_eq!(listed["items"][0]["name"], name);
         assert_eq!(harness.put(&one, read).await?.expect(StatusCode::OK)?["changed"], false);

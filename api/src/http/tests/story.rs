@@ -250,3 +250,24 @@ async fn a_head_that_moved_refuses_what_was_planned_on_it() -> Result<()> {
     refused.expect_problem(StatusCode::CONFLICT, "concurrent_update")?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_route_and_a_runtime_say_who_changed_them_last() -> Result<()> {
+    let harness = Harness::new()?;
+    let service = "/v1/groups/test/services/httpbin";
+    let made = json!({"routes": {"get": {"paths": ["/get"]}}, "runtime": {"hosts": ["a.com"]}});
+    let made = harness.put(service, made).await?.expect(StatusCode::CREATED)?;
+    let route = format!("{service}/routes/get");
+    let patch = harness.call(Method::PATCH, &route, json!({"priority": 1})).await?;
+    let changed = patch.expect(StatusCode::OK)?;
+    for (path, commit) in
+        [(route, &changed["commit"]), (format!("{service}/runtime"), &made["commit"])]
+    {
+        let read = harness.get(&path).await?.expect(StatusCode::OK)?;
+        assert_eq!((&read["commit"], &read["updated_by"]), (commit, &json!("admin")), "{path}");
+        assert!(read["updated_at"].is_string(), "{read}");
+        let again = harness.put(&path, read).await?.expect(StatusCode::OK)?;
+        assert_eq!(again["changed"], false, "{path}");
+    }
+    Ok(())
+}
