@@ -2,7 +2,7 @@
 //!
 //! Judged by the same code as a push of it, without any control plane: the files are made into git
 //! objects that exist in memory only, and loaded like those of a branch. What is written in canonical
-//! form is the business of [`format`].
+//! form is the business of [`mod@format`].
 
 pub mod format;
 

@@ -1,7 +1,9 @@
 //! Clone, fetch and push over HTTP with the git command, as people use it: [`limits`] is what
-//! happens when somebody asks for too much or leaves in the middle.
+//! happens when somebody asks for too much or leaves in the middle, [`packs`] when a push is not what it
+//! says.
 
 mod limits;
+mod packs;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

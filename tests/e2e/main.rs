@@ -10,6 +10,7 @@ mod gateway;
 mod git_transport;
 mod layers;
 mod promotion;
+mod push;
 mod reload;
 mod startup;
 mod stopping;

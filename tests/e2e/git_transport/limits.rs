@@ -19,7 +19,7 @@ refs/heads/new\0report-status0000PACK\0\0\0\x02\0\0\x03\xe8";
 const HALF_A_LIST: &[u8] = b"0014command=ls-refs\n";
 
 /// A request to git that has begun: its head, and a first piece of its body.
-fn begin(stage: &Stage, service: &str, piece: &[u8]) -> anyhow::Result<TcpStream> {
+pub(super) fn begin(stage: &Stage, service: &str, piece: &[u8]) -> anyhow::Result<TcpStream> {
     let authority = stage.refgate.api.base().trim_start_matches("http://");
     let mut stream = TcpStream::connect(authority)?;
     let head = format!(
@@ -33,7 +33,8 @@ fn begin(stage: &Stage, service: &str, piece: &[u8]) -> anyhow::Result<TcpStream
     Ok(stream)
 }
 
-fn send(stream: &mut TcpStream, piece: &[u8]) -> anyhow::Result<()> {
+/// A piece of its body.
+pub(super) fn send(stream: &mut TcpStream, piece: &[u8]) -> anyhow::Result<()> {
     stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
     stream.write_all(piece)?;
     Ok(stream.write_all(b"\r\n")?)
