@@ -1,6 +1,6 @@
 # The targets are the steps of CI; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ci bench bench-store fmt clean
+.PHONY: help setup demo test lint ci bench bench-store bench-push soak fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,12 @@ bench: setup ## the gateway beside an empty Pingora proxy and nginx (Linux, a fe
 
 bench-store: setup ## writes, syncs and validation beside the git command and etcd (Linux, some minutes)
 	@tests/bench/store.sh
+
+bench-push: setup ## git push of one route until it is served, beside a plain git push (some minutes)
+	@tests/bench/push.sh
+
+soak: setup ## pushes, API writes, syncs, fetches and maintenance at once; SECONDS=600 sets how long
+	cargo run --quiet --package refgate-tests --example soak -- $(or $(SECONDS),600)
 
 fmt: ## format the code
 	cargo fmt --all

@@ -148,7 +148,12 @@ fn what_is_refused_leaves_nothing() -> anyhow::Result<()> {
     let older = tree.run(&["rev-parse", "origin/test~1"])?;
     let table: [(&[&str], &[&str]); 10] = [
         (
-            &["--atomic", &format!("{fine}:refs/heads/test"), &format!("{broken}:refs/heads/uat")],
+            &[
+                "--atomic",
+                "--force",
+                &format!("{fine}:refs/heads/test"),
+                &format!("{broken}:refs/heads/uat"),
+            ],
             &["nothing was changed", "[not_fast_forward]"],
         ),
         (
@@ -160,7 +165,7 @@ fn what_is_refused_leaves_nothing() -> anyhow::Result<()> {
             &["error: test: the push does not go on", "hint: git pull --rebase"],
         ),
         (
-            &[&format!("+{older}:refs/heads/test"), &format!("{fine}:refs/heads/uat")],
+            &[&format!("+{older}:refs/heads/test"), &format!("+{fine}:refs/heads/uat")],
             &["error: test: ", "error: uat: "],
         ),
         (&["--delete", "test"], &["error: test: nothing is taken away by a push"]),

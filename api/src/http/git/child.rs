@@ -234,7 +234,7 @@ async fn attend(
     let ended = tokio::select! {
         ended = carry => ended,
         () = out.closed() => Err(End::Left),
-        end = pulse.stopped() => Err(end),
+        end = pulse.stopped(IDLE, TOTAL) => Err(end),
         _ = cut_off.wait_for(|cut_off| *cut_off) => Err(End::CutOff),
     };
     // From here on nothing more comes for git.
@@ -335,11 +335,11 @@ impl Pulse {
     }
 
     /// Returns when it has stood still for too long, or lasted too long.
-    async fn stopped(&self) -> End {
-        let end = self.began + TOTAL;
+    async fn stopped(&self, idle: Duration, total: Duration) -> End {
+        let end = self.began + total;
         loop {
             let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let still = last + IDLE;
+            let still = last + idle;
             let now = Instant::now();
             match () {
                 () if now >= end => return End::TooLong,
@@ -347,5 +347,31 @@ impl Pulse {
                 () => sleep_until(still.min(end)).await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn standing_still_and_lasting_too_long_are_told_apart() {
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(3600));
+        assert!(matches!(Pulse::new().stopped(short, long).await, End::Idle));
+        assert!(matches!(Pulse::new().stopped(long, short).await, End::TooLong));
+        // Whatever moves again and again has a bound, too.
+        let pulse = Pulse::new();
+        let beats = async {
+            loop {
+                pulse.beat();
+                tokio::task::yield_now().await;
+            }
+        };
+        let end = tokio::select! {
+            end = pulse.stopped(short, short * 5) => end,
+            () = beats => End::Done,
+        };
+        assert!(matches!(end, End::TooLong), "{end}");
+        assert!(pulse.began.elapsed() >= short * 5);
     }
 }

@@ -78,3 +78,60 @@ impl Drop for Running {
         self.signal(Signal::TERM);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+    use tokio::process::ChildStderr;
+
+    use super::*;
+
+    /// A shell that has started another process, and what both of them could complain to.
+    async fn started(script: &str) -> (Running, ChildStderr) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("sleep 1000 & echo $!; {script}")]);
+        let mut running = Running::start(command, true).unwrap();
+        let mut line = String::new();
+        let stdout = running.child.stdout.as_mut().unwrap();
+        BufReader::with_capacity(1, stdout).read_line(&mut line).await.unwrap();
+        assert!(line.ends_with('\n'), "{line}");
+        let stderr = running.child.stderr.take().unwrap();
+        (running, stderr)
+    }
+
+    /// Returns when nobody is left who could complain.
+    async fn gone(mut stderr: ChildStderr) {
+        let mut said = String::new();
+        let ended = timeout(Duration::from_secs(60), stderr.read_to_string(&mut said)).await;
+        ended.expect("they end").expect("a pipe");
+    }
+
+    #[tokio::test]
+    async fn who_was_started_by_git_ends_with_it() {
+        for script in ["wait", "trap '' TERM; while :; do wait; done"] {
+            let (mut running, stderr) = started(script).await;
+            let stdout = running.child.stdout.take();
+            running.stop(stdout, Duration::ZERO).await;
+            assert!(running.group.is_none(), "{script}: it was waited for");
+            gone(stderr).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_ends_by_itself_in_time_is_not_told_to() {
+        let (mut running, stderr) = started("kill $!; cat; seq 100000; exit 7").await;
+        drop(running.child.stdin.take());
+        let stdout = running.child.stdout.take();
+        running.stop(stdout, Duration::from_secs(60)).await;
+        let status = running.child.wait().await.unwrap();
+        assert_eq!(status.code(), Some(7), "neither a signal nor a broken pipe");
+        gone(stderr).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_forgotten_is_told_to_end() {
+        let (running, stderr) = started("wait").await;
+        drop(running);
+        gone(stderr).await;
+    }
+}
