@@ -220,6 +220,11 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether it may give a number to a content.
+    pub(crate) fn may_number(&self) -> bool {
+        matches!(self, Self::TagVersion { .. } | Self::Sync(_))
+    }
+
     /// Whether planning asks nothing of the history, so that it can be planned upon commits that are
     /// not published yet.
     pub(crate) fn needs_no_history(&self) -> bool {

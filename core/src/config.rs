@@ -147,6 +147,9 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The services that were left out.
     pub faulty: BTreeSet<ServiceName>,
+    /// The services that may be others than in the configuration loaded before, the faulty ones
+    /// among them; nothing: any may.
+    pub changed: Option<BTreeSet<ServiceName>>,
     /// Whether `group.json` is at fault; then `config.group` is the one loaded before, or all
     /// defaults.
     pub group_faulty: bool,

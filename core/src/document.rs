@@ -6,10 +6,11 @@
 //! ([`Shape::canonical`]) and the JSON Schema for editors ([`Shape::schema`]). References between
 //! documents are checked by [`crate::validate`].
 //!
-//! Next: [`group`], [`service`], [`route`], [`runtime`], [`consumer`], [`certificate`],
+//! Next: [`group`], [`service`], [`route`], [`runtime`], [`checks`], [`consumer`], [`certificate`],
 //! [`global_rule`]; the types of single values in [`value`]; the schemas in [`schema`].
 
 pub mod certificate;
+pub mod checks;
 pub mod consumer;
 pub mod global_rule;
 pub mod group;
@@ -25,6 +26,7 @@ pub mod value;
 use serde_json::{Map, Value};
 
 pub use certificate::Certificate;
+pub use checks::{ActiveChecks, CheckType, Checks, PassiveChecks};
 pub use consumer::{Consumer, Credential};
 pub use global_rule::GlobalRule;
 pub use group::{DirectEdits, EncodedSlashes, Group, GroupType, HttpSettings, Promotion};

@@ -27,7 +27,7 @@ use crate::index::Index;
 use crate::name::{ContentId, GroupName, ObjectId, ServiceName};
 use crate::repository::{Cache, Desk, index_path};
 use crate::store::objects::Objects;
-use crate::store::{self, StoreError};
+use crate::store::{self, StoreError, turn};
 use crate::version::Version;
 
 pub use finding::{Finding, Rule, lines};
@@ -128,6 +128,10 @@ impl Target {
 /// When the repository cannot be read, or the note cannot be written; the push must be refused then.
 pub fn check(path: &Path, push: &Push, now: Timestamp) -> Result<Vec<Finding>, Error> {
     let git = store::open_repository(path)?;
+    let tags = push.updates.iter().any(|update| update.reference.starts_with("refs/tags/"));
+    // git makes the tags only after this; until then two that come in the same moment can still give
+    // one content two numbers, which `refgate check` tells.
+    let _turn = tags.then(|| turn::wait(&git, turn::VERSIONS)).transpose()?;
     let index = Index::open(&index_path(path), path)?;
     index.catch_up(&git)?;
     let cache = Cache::default();

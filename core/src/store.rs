@@ -12,6 +12,7 @@ pub(crate) mod quarantine;
 mod reader;
 pub(crate) mod refs;
 pub(crate) mod stale;
+pub(crate) mod turn;
 pub(crate) mod wide;
 
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use crate::document::{Group, Reader, Runtime};
 use crate::name::{CommitId, GroupName, ServiceName};
 use crate::object::ObjectKind;
 use crate::store::StoreError;
-use crate::store::objects::{Difference, Entry, EntryKind, Objects};
+use crate::store::objects::{Difference, Entry, EntryKind, Listing, Objects};
 
 /// Loads the group from its tree, reusing what did not change since `previous`.
 pub(crate) fn load(
@@ -46,6 +46,22 @@ struct Loader<'o, 'r> {
 struct Places {
     content: Option<Oid>,
     runtime: Option<Oid>,
+}
+
+impl Places {
+    /// Where a service is in the folders of services and runtimes.
+    fn of(
+        service: &ServiceName,
+        services: &Listing<'_, '_>,
+        runtimes: &Listing<'_, '_>,
+    ) -> Result<Self, StoreError> {
+        let content = services.find(service.as_str())?;
+        let runtime = runtimes.find(&format!("{service}.json"))?;
+        let id = |entry: Option<Entry>, kind| {
+            entry.filter(|entry| entry.kind == kind).map(|entry| entry.id)
+        };
+        Ok(Self { content: id(content, EntryKind::Folder), runtime: id(runtime, EntryKind::File) })
+    }
 }
 
 impl Loader<'_, '_> {
@@ -162,19 +178,6 @@ impl Loader<'_, '_> {
         })
     }
 
-    /// Where a service is in the folders.
-    fn places(&self, service: &ServiceName, folders: Folders) -> Result<Places, StoreError> {
-        let find = |folder: Option<Oid>, name: &str, kind: EntryKind| {
-            let Some(folder) = folder else { return Ok(None) };
-            let entry = self.objects.find(folder, name)?;
-            Ok::<_, StoreError>(entry.filter(|entry| entry.kind == kind).map(|entry| entry.id))
-        };
-        Ok(Places {
-            content: find(folders.services, service.as_str(), EntryKind::Folder)?,
-            runtime: find(folders.runtime, &format!("{service}.json"), EntryKind::File)?,
-        })
-    }
-
     fn finish(
         mut self,
         name: &GroupName,
@@ -198,13 +201,16 @@ impl Loader<'_, '_> {
                 changed.extend(users.map(|user| (user.name.clone(), Places::default())));
             }
         }
+        let contents = self.objects.listing(folders.services, changed.len())?;
+        let runtimes = self.objects.listing(folders.runtime, changed.len())?;
         for (service, places) in &mut changed {
-            *places = self.places(service, folders)?;
+            *places = Places::of(service, &contents, &runtimes)?;
             if let Some(old) = services.get(service) {
                 claims.withdraw(old);
             }
             services.remove_mut(service);
         }
+        let known_changed = basis.map(|_| changed.keys().cloned().collect());
         let mut faulty = BTreeSet::new();
         for (service, places) in changed {
             let Some(content) = places.content else {
@@ -261,7 +267,13 @@ impl Loader<'_, '_> {
         };
         let name = name.clone();
         let config = GroupConfig { name, commit, group, services, objects, basis, claims };
-        Ok(Loaded { config, diagnostics: self.findings, faulty, group_faulty })
+        Ok(Loaded {
+            config,
+            diagnostics: self.findings,
+            faulty,
+            changed: known_changed,
+            group_faulty,
+        })
     }
 
     fn group(

@@ -79,6 +79,14 @@ impl GroupObjects {
         })
     }
 
+    /// The certificates that are in the tree and have a fault, by name.
+    pub fn faulty_certificates(&self) -> impl Iterator<Item = &CertificateName> {
+        self.faulty.iter().filter_map(|name| match name {
+            ObjectName::Certificate(name) => Some(name),
+            _ => None,
+        })
+    }
+
     /// The global rules, by name.
     pub fn global_rules(&self) -> impl Iterator<Item = (&RuleName, &GlobalRule)> {
         self.sound.iter().filter_map(|(name, object)| match (name, &object.document) {
@@ -129,9 +137,14 @@ pub(super) fn load(
     for name in &changed {
         loaded.withdraw(name);
     }
+    let mut listings = Vec::new();
+    for kind in ObjectKind::ALL {
+        listings.push((kind, objects.listing(now.of(kind), changed.len())?));
+    }
     for name in changed {
-        let Some(folder) = now.of(name.kind()) else { continue };
-        let entry = objects.find(folder, &format!("{}.json", name.as_str()))?;
+        let listing = listings.iter().find(|(kind, _)| *kind == name.kind());
+        let Some((_, listing)) = listing else { continue };
+        let entry = listing.find(&format!("{}.json", name.as_str()))?;
         let Some(file) = entry.filter(|entry| entry.kind == EntryKind::File) else { continue };
         let kept = old
             .and_then(|old| old.sound.get(&name))

@@ -1,7 +1,8 @@
 //! `certificates/<name>.json`: what a group's gateways show to clients. Never promoted.
 //!
 //! The chain is public and may stand in the document; the private key is only ever a reference that
-//! the gateway resolves where it runs.
+//! the gateway resolves where it runs. The certificate that is named `default` is shown to clients
+//! that ask for no name, or for one that no certificate of the group has.
 
 use serde_json::{Value, json};
 
@@ -26,10 +27,12 @@ document! {
         "certificate" certificate: CertificateChain = Presence::Required,
         /// The private key, by reference.
         "private_key" private_key: SecretReference = Presence::Required,
+        /// The authorities whose certificates clients must show; without it none is asked for.
+        "client_ca" client_ca: Option<CertificateChain> = Presence::Absent,
     }
 }
 
-/// A certificate chain: PEM text, or a reference for the gateway to resolve.
+/// Certificates, a chain or a set of authorities: PEM text, or a reference for the gateway to resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateChain(String);
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
+use super::checks::Checks;
 use super::reference::GATEWAY_PATTERN;
 use super::value::{SecondsOrNone, keyword};
 use super::{Presence, Reader, Seconds, Shape, document, or, schema};
@@ -54,7 +55,9 @@ document! {
         "keepalive" keepalive: Keepalive = or(json!({})),
         /// TLS to the nodes.
         "tls" tls: UpstreamTls = or(json!({})),
-        /// Health checks; this version has none.
+        /// How many requests may be in flight at once; 0: any number. More are answered 503.
+        "max_in_flight" max_in_flight: u32 = or(0),
+        /// Health checks.
         "checks" checks: Checks = or(json!({})),
     }
 }
@@ -248,21 +251,6 @@ impl Shape for RetryOn {
     }
 }
 
-/// Health checks of an upstream. This version has none: only the empty object is accepted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checks;
-
-impl Shape for Checks {
-    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
-        let object = at.object(json, &[])?;
-        object.is_empty().then_some(Self)
-    }
-
-    fn schema() -> Value {
-        json!({"type": "object", "additionalProperties": false})
-    }
-}
-
 /// Where a node is: a host name, an IP address, or a `$env://` or `$file://` reference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeHost(String);
@@ -371,6 +359,7 @@ impl Upstream {
             });
         }
         self.balancer.check(at);
+        at.below("checks", |at| self.checks.check(at));
         if !self.tls.ca.is_empty() && !super::reference::is_gateway_reference(&self.tls.ca) {
             at.below("tls", |at| {
                 at.below("ca", |at| {
@@ -424,7 +413,7 @@ impl Balancer {
     }
 }
 
-fn is_host_and_port(text: &str) -> bool {
+pub(super) fn is_host_and_port(text: &str) -> bool {
     if super::reference::is_gateway_reference(text) {
         return true;
     }

@@ -6,7 +6,6 @@
 //! files; what it notes stands in its message, in the form of trailers.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
 
 use git2::{ObjectType, Oid, Repository};
 use jiff::Timestamp;
@@ -15,7 +14,7 @@ use crate::error::Error;
 use crate::event::{Actor, one_line};
 use crate::store::objects::Objects;
 use crate::store::refs::{self, Moved};
-use crate::store::{StoreError, commit};
+use crate::store::{StoreError, commit, turn};
 
 /// The ref of the log; hidden from clients like all of `refs/refgate`.
 const LOG: &str = "refs/refgate/pushes";
@@ -108,17 +107,8 @@ pub(crate) fn since(
 
 /// Adds an entry; when this returns, it is on the disk.
 pub(crate) fn append(repository: &Repository, entry: &Entry, now: Timestamp) -> Result<(), Error> {
-    // Pushes come from many processes at once: each waits for its turn, so that nobody has to make
-    // the entry again and again. The comparison below is what keeps the log whole.
-    let folder = repository.path().join("refgate");
-    std::fs::create_dir_all(&folder).map_err(StoreError::from)?;
-    let turn = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join("pushes.lock"))
-        .map_err(StoreError::from)?;
-    turn.lock().map_err(StoreError::from)?;
+    // Pushes come from many processes at once. The comparison below is what keeps the log whole.
+    let _turn = turn::wait(repository, turn::PUSHES)?;
     loop {
         let objects = Objects::new(repository)?;
         let before = head(repository)?;

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::event::Actor;
 use crate::name::{CommitId, GroupName, Revision};
 use crate::store::refs::{self, Moved};
-use crate::store::{StoreError, commit};
+use crate::store::{StoreError, commit, turn};
 
 /// Changes that may wait before those who ask have to.
 const QUEUE: usize = 256;
@@ -147,6 +147,9 @@ impl Job {
 type Round = Vec<Option<Result<Written, Error>>>;
 
 fn write_once(shared: &Shared, handle: &git2::Repository, jobs: &[Job]) -> Result<Round, Error> {
+    // Held until the tags are there: promotions by push are made by processes of their own.
+    let numbers = jobs.iter().any(|job| job.change.operation.may_number());
+    let _turn = numbers.then(|| turn::wait(handle, turn::VERSIONS)).transpose()?;
     shared.index.catch_up(handle)?;
     let desk = Desk::new(shared, handle)?;
     let mut steps = Vec::with_capacity(jobs.len());

@@ -208,6 +208,22 @@ impl<'r> Objects<'r> {
         Ok(found)
     }
 
+    /// The entries of a folder, of which `wanted` are going to be looked for by name.
+    pub(crate) fn listing(
+        &self,
+        folder: Option<Oid>,
+        wanted: usize,
+    ) -> Result<Listing<'_, 'r>, StoreError> {
+        let by_name = match folder {
+            Some(folder) if wanted > FEW => {
+                let entries = self.tree(folder)?.into_iter();
+                Some(entries.map(|entry| (entry.name.clone(), entry)).collect())
+            }
+            _ => None,
+        };
+        Ok(Listing { objects: self, folder, by_name })
+    }
+
     /// The bytes of the file at `path` below the tree `root`, if there is one.
     pub(crate) fn file(&self, root: Oid, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match self.find(root, path)? {
@@ -362,6 +378,27 @@ impl<'r> Objects<'r> {
             }
         }
         Ok(None)
+    }
+}
+
+/// Names up to which each is looked for by itself: that goes through a folder from its start.
+const FEW: usize = 16;
+
+/// A folder in which entries are looked for by name. No folder has no entries.
+pub(crate) struct Listing<'o, 'r> {
+    objects: &'o Objects<'r>,
+    folder: Option<Oid>,
+    by_name: Option<HashMap<String, Entry>>,
+}
+
+impl Listing<'_, '_> {
+    /// The entry of this name.
+    pub(crate) fn find(&self, name: &str) -> Result<Option<Entry>, StoreError> {
+        match (&self.by_name, self.folder) {
+            (Some(by_name), _) => Ok(by_name.get(name).cloned()),
+            (None, Some(folder)) => self.objects.entry(folder, name),
+            (None, None) => Ok(None),
+        }
     }
 }
 

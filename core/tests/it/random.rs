@@ -321,7 +321,8 @@ fn upstream() -> BoxedStrategy<Value> {
     let keepalive =
         object(vec![("requests", number(9)), ("idle_timeout", seconds()), ("size", number(400))]);
     object(vec![
-        ("checks", Just(json!({})).boxed()),
+        ("checks", checks()),
+        ("max_in_flight", number(9)),
         ("tls", object(vec![("ca", one_of(&["", "$file:///ca.pem"])), ("verify", flag())])),
         ("keepalive", keepalive),
         ("timeout", object(vec![("read", seconds()), ("send", seconds()), ("connect", seconds())])),
@@ -333,6 +334,25 @@ fn upstream() -> BoxedStrategy<Value> {
         ("scheme", one_of(&["http", "https", "h2c", "grpc", "grpcs"])),
         ("nodes", vec(node, 0..3).prop_map(Value::from).boxed()),
     ])
+}
+
+fn checks() -> BoxedStrategy<Value> {
+    let unhealthy = object(vec![
+        ("timeouts", number(9)),
+        ("http_failures", number(9)),
+        ("interval", seconds()),
+    ]);
+    let active = object(vec![
+        ("unhealthy", unhealthy),
+        ("healthy", object(vec![("successes", number(9)), ("interval", seconds())])),
+        ("timeout", seconds()),
+        ("http_path", one_of(&["/", "/health?x=1"])),
+        ("type", one_of(&["http", "https", "tcp"])),
+    ]);
+    let passive = object(vec![("type", one_of(&["http", "tcp"]))]);
+    let checks = object(vec![("panic_threshold", number(100))]);
+    let checks = with("passive", passive, with("active", active, checks));
+    prop_oneof![Just(json!({})), checks].boxed()
 }
 
 /// A service whole, without runtime.

@@ -110,7 +110,8 @@ pub(super) fn runtime_json(document: &RuntimeDocument) -> Value {
                 "balancer": {"type": "roundrobin"}, "retry_on": ["connect"], "retry_timeout": 0,
                 "timeout": {"connect": 6, "send": 60, "read": 60},
                 "keepalive": {"size": 320, "idle_timeout": 60, "requests": 1000},
-                "tls": {"verify": true, "ca": "", "client_certificate": ""}, "checks": {},
+                "tls": {"verify": true, "ca": "", "client_certificate": ""}, "max_in_flight": 0,
+                "checks": {"panic_threshold": 50},
             });
             (upstream(*name).to_owned(), json)
         })

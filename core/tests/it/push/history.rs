@@ -293,3 +293,29 @@ fn many_that_begin_an_index_at_once_make_one() {
         );
     }
 }
+
+#[test]
+fn a_content_gets_one_number_however_many_give_it() {
+    let f = Fixture::in_memory();
+    f.put("test", "a", httpbin()).expect("put");
+    for round in 0..12 {
+        f.patch("test", "a", json!({"description": round.to_string()})).expect("patched");
+        thread::scope(|scope| {
+            for giver in 0..3 {
+                let f = &f;
+                scope.spawn(move || {
+                    // Each as a process of its own would.
+                    let beside = Repository::open_beside(&f.path(), clock()).expect("opened");
+                    let version = format!("{giver}.0.{round}");
+                    let operation =
+                        Operation::TagVersion { service: name("a"), version, message: None };
+                    match beside.apply(change("test", operation)) {
+                        Ok(_) => {}
+                        Err(error) => assert_eq!(error.code(), "content_already_versioned"),
+                    }
+                });
+            }
+        });
+    }
+    assert_eq!(f.repository.versions(&name("a")).expect("versions").len(), 12);
+}
