@@ -17,7 +17,7 @@ use std::time::Duration;
 use refgate_core::name::GroupName;
 use refgate_core::repository::Repository;
 use refgate_core::store::StoreError;
-use refgate_proxy::{Gateway, GatewayOptions};
+use refgate_proxy::{AccessLog, Gateway, GatewayOptions, Limits, LogTarget};
 
 use crate::auth::Token;
 use crate::blocking::Store;
@@ -50,6 +50,19 @@ impl Default for Options {
     }
 }
 
+/// A gateway in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewaySpec {
+    /// The group that it serves.
+    pub group: GroupName,
+    /// Where it listens. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where it listens with TLS.
+    pub tls_listen: Option<SocketAddr>,
+    /// Whether clients may speak HTTP/2 without TLS.
+    pub h2c: bool,
+}
+
 /// Why the server could not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -74,6 +87,9 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// The access log cannot be written.
+    #[error("cannot open the access log")]
+    AccessLog(#[source] std::io::Error),
     /// A gateway did not start.
     #[error("cannot start the gateway of group {group}")]
     Gateway {
@@ -88,14 +104,20 @@ pub enum ServerError {
     Runtime(#[source] std::io::Error),
 }
 
-/// Runs the control plane and a gateway for each `(group, address)`, until SIGTERM or SIGINT.
+/// Runs the control plane and these gateways, until SIGTERM or SIGINT. `access_log` is where
+/// requests to the gateways are told of, if anywhere.
 ///
 /// Blocks; call it from a plain thread, never from inside an async runtime.
 ///
 /// # Errors
 /// When something that it needs is not to be had; nothing is left running then.
-pub fn up(options: Options, gateways: &[(GroupName, SocketAddr)]) -> Result<(), ServerError> {
-    run(options, gateways)
+pub fn up(
+    options: Options,
+    gateways: &[GatewaySpec],
+    access_log: Option<LogTarget>,
+) -> Result<(), ServerError> {
+    let access_log = access_log.map(AccessLog::open).transpose().map_err(ServerError::AccessLog)?;
+    run(options, gateways, access_log.map(Arc::new).as_ref())
 }
 
 /// Runs the control plane alone, until SIGTERM or SIGINT.
@@ -105,10 +127,14 @@ pub fn up(options: Options, gateways: &[(GroupName, SocketAddr)]) -> Result<(), 
 /// # Errors
 /// When something that it needs is not to be had; nothing is left running then.
 pub fn serve(options: Options) -> Result<(), ServerError> {
-    run(options, &[])
+    run(options, &[], None)
 }
 
-fn run(options: Options, gateways: &[(GroupName, SocketAddr)]) -> Result<(), ServerError> {
+fn run(
+    options: Options,
+    gateways: &[GatewaySpec],
+    access_log: Option<&Arc<AccessLog>>,
+) -> Result<(), ServerError> {
     let data_dir = DataDir::open(&options.data_dir)?;
     // Bound before anything is made and before anything is on the screen: a port that is taken
     // leaves nothing behind, and what is printed works.
@@ -116,7 +142,7 @@ fn run(options: Options, gateways: &[(GroupName, SocketAddr)]) -> Result<(), Ser
     let repository = open_repository(&data_dir.repository_path())?;
     guard(&repository)?;
     let (access, origin) = data_dir.access(&repository, options.admin_token.as_ref())?;
-    let running = start_gateways(&data_dir, gateways, options.drain_timeout)?;
+    let running = start_gateways(&data_dir, gateways, options.drain_timeout, access_log)?;
     let fleet = Fleet::of(running.iter().map(Gateway::subscribe));
     let api = Api::new(Store::new(repository), fleet, access).at(address);
 
@@ -170,12 +196,13 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError>
 
 fn start_gateways(
     data_dir: &DataDir,
-    gateways: &[(GroupName, SocketAddr)],
+    gateways: &[GatewaySpec],
     drain_timeout: Duration,
+    access_log: Option<&Arc<AccessLog>>,
 ) -> Result<Vec<Gateway>, ServerError> {
     let mut running = Vec::new();
-    for (index, (group, listen)) in gateways.iter().enumerate() {
-        let before = gateways[..index].iter().filter(|(other, _)| other == group).count();
+    for (index, GatewaySpec { group, listen, tls_listen, h2c }) in gateways.iter().enumerate() {
+        let before = gateways[..index].iter().filter(|other| other.group == *group).count();
         let instance = match before {
             0 => format!("{group}-local"),
             more => format!("{group}-local-{}", more + 1),
@@ -184,9 +211,13 @@ fn start_gateways(
             group: group.clone(),
             source: data_dir.repository_path(),
             listen: *listen,
+            h2c: *h2c,
+            tls_listen: *tls_listen,
             status_listen: None,
             instance,
             drain_timeout,
+            limits: Limits::default(),
+            access_log: access_log.map(Arc::clone),
         });
         match started {
             Ok(gateway) => running.push(gateway),
@@ -204,7 +235,7 @@ fn start_gateways(
 fn print_screen(
     data_dir: &DataDir,
     address: SocketAddr,
-    gateways: &[(GroupName, SocketAddr)],
+    gateways: &[GatewaySpec],
     running: &[Gateway],
     origin: &TokenOrigin,
 ) {
@@ -219,8 +250,11 @@ fn print_screen(
     if data_dir.token_path().exists() {
         line(format!("the administrator's token is kept in {}", data_dir.token_path().display()));
     }
-    for ((group, _), gateway) in gateways.iter().zip(running) {
+    for (GatewaySpec { group, .. }, gateway) in gateways.iter().zip(running) {
         line(format!("gateway {group} http://{}", gateway.address()));
+        if let Some(address) = gateway.tls_address() {
+            line(format!("gateway {group} https://{address}"));
+        }
     }
     line(format!("control plane http://{address}"));
     let _ = out.flush();

@@ -15,7 +15,7 @@ mod rollback;
 mod route;
 mod runtime;
 mod service;
-mod version;
+pub(crate) mod version;
 
 use std::collections::BTreeMap;
 

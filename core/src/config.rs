@@ -39,7 +39,11 @@ pub struct GroupConfig {
     pub objects: GroupObjects,
     basis: Basis,
     claims: Claims,
+    /// Services that show their nodes a certificate of the group.
+    certificate_users: CertificateUsers,
 }
+
+type CertificateUsers = rpds::RedBlackTreeSetSync<ServiceName>;
 
 /// Services by name, cheap to copy and to change a little.
 pub type Services = rpds::RedBlackTreeMapSync<ServiceName, Arc<ServiceConfig>>;

@@ -80,6 +80,8 @@ codes! {
     UnknownPlugin = "unknown_plugin",
     /// A route names an upstream that the runtime does not define.
     UnknownUpstream = "unknown_upstream",
+    /// An upstream names a certificate that the group does not have.
+    UnknownCertificate = "unknown_certificate",
     /// A `$var://` reference to a variable that the group does not define.
     UnresolvedVariable = "unresolved_variable",
     /// Two routes that could match the same request with the same rank.

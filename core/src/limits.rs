@@ -65,6 +65,10 @@ limits! {
     HOST_BYTES: usize = 253, "bytes", Finding(Code::BadHost);
     /// A path pattern, its regular expression included
     PATTERN_BYTES: usize = 4096, "bytes", Finding(Code::BadPath);
+    /// Parameters of a path pattern
+    PATTERN_PARAMETERS: usize = 64, "parameters", Finding(Code::BadPath);
+    /// A path prefix of a service
+    PATH_PREFIX_BYTES: usize = 4096, "bytes", Finding(Code::BadPath);
     /// A regular expression, compiled
     REGEX_BYTES: usize = 256 << 10, "bytes", Finding(Code::BadRegex);
     /// Commits that one push brings to a group

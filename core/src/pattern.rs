@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::document::Regex;
+use crate::limits;
 use crate::path;
 
 /// A pattern for request paths in normal form.
@@ -103,6 +104,9 @@ fn parse(text: &str) -> Result<PathPattern, String> {
             if parameters.iter().any(|known| known == name) {
                 return Err(format!("the parameter {name:?} stands twice"));
             }
+            if parameters.len() == limits::PATTERN_PARAMETERS {
+                return Err(format!("it has more than {} parameters", limits::PATTERN_PARAMETERS));
+            }
             parameters.push(name.to_owned());
             tokens.push(Token::Parameter);
             literal.push('p');
@@ -122,7 +126,7 @@ fn parse(text: &str) -> Result<PathPattern, String> {
 }
 
 /// Longest pattern, in bytes.
-const MAX_PATTERN_BYTES: usize = crate::limits::PATTERN_BYTES;
+const MAX_PATTERN_BYTES: usize = limits::PATTERN_BYTES;
 
 fn check_literal(literal: &str) -> Result<(), String> {
     if let Some(other) = literal.chars().find(|c| !c.is_ascii_graphic()) {
@@ -323,6 +327,9 @@ mod tests {
         for text in table {
             assert!(text.parse::<PathPattern>().is_err(), "{text:?}");
         }
+        let many = |count| (0..count).map(|n| format!("/{{p{n}}}")).collect::<String>();
+        assert!(many(limits::PATTERN_PARAMETERS).parse::<PathPattern>().is_ok());
+        assert!(many(limits::PATTERN_PARAMETERS + 1).parse::<PathPattern>().is_err());
     }
 
     #[test]

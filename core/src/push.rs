@@ -129,8 +129,7 @@ impl Target {
 pub fn check(path: &Path, push: &Push, now: Timestamp) -> Result<Vec<Finding>, Error> {
     let git = store::open_repository(path)?;
     let tags = push.updates.iter().any(|update| update.reference.starts_with("refs/tags/"));
-    // git makes the tags only after this; until then two that come in the same moment can still give
-    // one content two numbers, which `refgate check` tells.
+    // git makes the tags only after this; until they are there, the note says that they come.
     let _turn = tags.then(|| turn::wait(&git, turn::VERSIONS)).transpose()?;
     let index = Index::open(&index_path(path), path)?;
     index.catch_up(&git)?;
@@ -148,15 +147,20 @@ pub fn check(path: &Path, push: &Push, now: Timestamp) -> Result<Vec<Finding>, E
         versions: BTreeMap::new(),
     };
     check.run()?;
-    let findings = check.findings;
+    let (findings, versions) = (check.findings, check.versions);
     if !findings.iter().any(Finding::is_error) {
-        note(path, push, now)?;
+        note(path, push, versions, now)?;
     }
     Ok(findings)
 }
 
 /// Notes who pushed, with a handle that knows nothing of the quarantine.
-fn note(path: &Path, push: &Push, now: Timestamp) -> Result<(), Error> {
+fn note(
+    path: &Path,
+    push: &Push,
+    versions: BTreeMap<(ServiceName, ContentId), Version>,
+    now: Timestamp,
+) -> Result<(), Error> {
     store::enable_fsync()?;
     let updates = push.updates.iter().filter_map(|update| {
         let new = update.new.filter(|_| !update.reference.starts_with("refs/for/"))?;
@@ -168,7 +172,13 @@ fn note(path: &Path, push: &Push, now: Timestamp) -> Result<(), Error> {
         return Ok(());
     }
     let actor = push.pusher.name.clone();
-    let entry = log::Entry { actor, request_id: push.request_id.clone(), updates };
+    let versions = versions.into_iter().map(|((service, content), version)| log::Numbered {
+        service,
+        version,
+        content,
+    });
+    let request_id = push.request_id.clone();
+    let entry = log::Entry { actor, request_id, updates, versions: versions.collect() };
     log::append(&store::open_repository(path)?, &entry, now)
 }
 

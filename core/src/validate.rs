@@ -6,11 +6,35 @@ mod conflict;
 
 use std::collections::BTreeSet;
 
-use crate::config::route_path;
+use crate::config::{GroupObjects, ServiceConfig, route_path, runtime_path};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::name::{RouteName, ServiceName, UpstreamName};
 
 pub(crate) use conflict::{Claim, Claims, claims};
+
+/// Reports upstreams that show their nodes a certificate which the group does not have; says whether
+/// there is none.
+pub(crate) fn certificate_references(
+    service: &ServiceConfig,
+    objects: &GroupObjects,
+    findings: &mut Vec<Diagnostic>,
+) -> bool {
+    let known = findings.len();
+    for (upstream, certificate) in service.runtime.client_certificates() {
+        if objects.has_certificate(&certificate) {
+            continue;
+        }
+        let names = objects.certificates().map(|(name, _)| name.as_str());
+        let hint = did_you_mean(certificate.as_str(), names)
+            .unwrap_or_else(|| format!("add certificates/{certificate}.json to the group"));
+        let message = format!("the group has no certificate {:?}", certificate.as_str());
+        let pointer = format!("/upstreams/{upstream}/tls/client_certificate");
+        let file = runtime_path(&service.name);
+        let finding = Diagnostic::error(file, pointer, Code::UnknownCertificate, message);
+        findings.push(finding.with_hint(hint));
+    }
+    findings.len() == known
+}
 
 /// Reports routes whose upstream the runtime does not define.
 ///

@@ -118,7 +118,7 @@ impl Place<'_> {
             }
             if round % 5 == 4 {
                 let tag = format!("{service}/0.{}.{round}", self.number);
-                tree.run(&["tag", &tag])?;
+                tree.run(&["tag", "-m", "soak", &tag])?;
                 let ended = tree.ended(&["push", "--quiet", "origin", &tag])?;
                 let mut ledger = lock(self.ledger);
                 match ended.status.success() {
@@ -178,7 +178,7 @@ impl Place<'_> {
             ledger.written.push(("test".to_owned(), commit));
             drop(ledger);
             // So that those who push get in, too.
-            thread::sleep(Duration::from_millis(300));
+            thread::sleep(Duration::from_secs(2));
         }
         Ok(())
     }
@@ -222,7 +222,8 @@ impl Place<'_> {
             }
             thread::sleep(Duration::from_millis(500));
         }
-        Ok(tree.run(&["fsck", "--no-progress"]).map(|_| ())?)
+        tree.run(&["fsck", "--no-progress"])?;
+        Ok(())
     }
 
     /// The tasks that the control plane has, far more often than it would.
@@ -256,7 +257,7 @@ impl Place<'_> {
         for _ in self.rounds() {
             gateway.get("/headers")?.expect(200)?;
             lock(self.ledger).count("requests served");
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(50));
         }
         Ok(())
     }

@@ -70,8 +70,11 @@ impl Setting {
         let text = |name| env::var(name).ok().filter(|text| !text.trim().is_empty());
         let pusher = match text("REFGATE_PUSHER") {
             Some(name) => {
-                let role = text("REFGATE_PUSHER_ROLE").and_then(|role| Role::from_str(&role).ok());
-                Pusher { name, may_manage_groups: role.is_none_or(|role| role == Role::Admin) }
+                // A role that is none, such as a misspelt one, is not an administrator's.
+                let is_admin =
+                    |role: String| Role::from_str(&role).is_ok_and(|role| role == Role::Admin);
+                let may_manage_groups = text("REFGATE_PUSHER_ROLE").is_none_or(is_admin);
+                Pusher { name, may_manage_groups }
             }
             None => {
                 let account = text("USER").or_else(|| text("LOGNAME"));

@@ -7,12 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use refgate_core::name::GroupName;
+use refgate_proxy::LogTarget;
 use refgate_proxy::command::log_to_stderr;
 
 use super::failure::Failure;
 use crate::auth::Token;
-use crate::server::{self, Options};
+use crate::server::{self, GatewaySpec, Options};
 
 const TOKEN_HELP: &str = "\
 REFGATE_ADMIN_TOKEN in the environment sets the first administrator's token. Without it one is
@@ -24,15 +24,20 @@ generated, printed once and kept in the file admin-token of the data directory."
 pub struct UpArgs {
     #[command(flatten)]
     control_plane: ServeArgs,
-    /// A gateway: the group that it serves, and where it listens; may be repeated
+    /// A gateway: the group that it serves, where it listens, where over TLS, whether it takes HTTP/2
+    /// without TLS; may be repeated
     #[arg(
         long = "gateway",
-        value_name = "GROUP=ADDR",
+        value_name = "GROUP=ADDR[,tls=ADDR][,h2c]",
         default_values = [
             "test=127.0.0.1:9080", "uat=127.0.0.1:9081", "production=127.0.0.1:9082"
         ]
     )]
     gateways: Vec<GatewaySpec>,
+    /// File to add a line of JSON to for every request to a gateway, or - for standard output
+    /// [default: no log]
+    #[arg(long, value_name = "PATH")]
+    access_log: Option<LogTarget>,
 }
 
 /// Flags of `serve`.
@@ -50,42 +55,32 @@ pub struct ServeArgs {
     drain_timeout: Duration,
 }
 
-/// `GROUP=ADDR`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GatewaySpec {
-    /// The group that the gateway serves.
-    pub group: GroupName,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
-
 impl FromStr for GatewaySpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = "expected GROUP=ADDR, such as test=127.0.0.1:9080";
+        let form = "expected GROUP=ADDR, such as test=127.0.0.1:9080, and after it as needed \
+                    ,tls=ADDR and ,h2c";
         let (group, rest) = text.split_once('=').ok_or(form)?;
         let group =
             group.parse().map_err(|error: refgate_core::name::NameError| error.to_string())?;
-        let (address, more) = match rest.split_once(',') {
-            Some((address, more)) => (address, Some(more)),
-            None => (rest, None),
+        let address = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("{text:?} is not an address: it looks like 127.0.0.1:9080"))
         };
-        match more {
-            Some(more) if more.starts_with("tls=") => {
-                return Err(
-                    "this version does not listen with TLS: leave `,tls=…` out and end TLS \
-                            in front of the gateway"
-                        .to_owned(),
-                );
+        let mut parts = rest.split(',');
+        let listen = address(parts.next().unwrap_or_default())?;
+        let mut spec = Self { group, listen, tls_listen: None, h2c: false };
+        for part in parts {
+            match part.split_once('=') {
+                Some(("tls", text)) if spec.tls_listen.is_none() => {
+                    spec.tls_listen = Some(address(text)?);
+                }
+                None if part == "h2c" => spec.h2c = true,
+                _ => return Err(form.to_owned()),
             }
-            Some(_) => return Err(form.to_owned()),
-            None => {}
         }
-        let address = address
-            .parse()
-            .map_err(|_| format!("{address:?} is not an address: it looks like 127.0.0.1:9080"))?;
-        Ok(Self { group, address })
+        Ok(spec)
     }
 }
 
@@ -95,10 +90,9 @@ impl UpArgs {
     /// # Errors
     /// When the programs could not start, or did not end well.
     pub fn run(self) -> Result<(), Failure> {
-        let gateways: Vec<_> =
-            self.gateways.into_iter().map(|gateway| (gateway.group, gateway.address)).collect();
         log_to_stderr();
-        server::up(self.control_plane.options()?, &gateways).map_err(Failure::program)
+        let options = self.control_plane.options()?;
+        server::up(options, &self.gateways, self.access_log).map_err(Failure::program)
     }
 }
 
@@ -161,16 +155,27 @@ mod tests {
     #[test]
     fn gateways() {
         let spec = |text: &str| {
-            text.parse::<GatewaySpec>().map(|spec| format!("{} {}", spec.group, spec.address))
+            text.parse::<GatewaySpec>().map(|spec| {
+                let tls = spec.tls_listen.map_or("-".to_owned(), |address| address.to_string());
+                format!("{} {} {tls} {}", spec.group, spec.listen, spec.h2c)
+            })
         };
-        assert_eq!(spec("test=127.0.0.1:9080"), Ok("test 127.0.0.1:9080".to_owned()));
-        assert_eq!(spec("test=[::1]:0"), Ok("test [::1]:0".to_owned()));
+        let good = [
+            ("test=127.0.0.1:9080", "test 127.0.0.1:9080 - false"),
+            ("test=[::1]:0", "test [::1]:0 - false"),
+            ("test=127.0.0.1:1,tls=127.0.0.1:2", "test 127.0.0.1:1 127.0.0.1:2 false"),
+            ("test=127.0.0.1:1,h2c,tls=[::1]:2", "test 127.0.0.1:1 [::1]:2 true"),
+        ];
+        for (text, read) in good {
+            assert_eq!(spec(text).as_deref(), Ok(read));
+        }
         let table = [
             ("", "GROUP=ADDR"),
             ("test", "GROUP=ADDR"),
             ("Test=127.0.0.1:9080", "Test"),
             ("test=9080", "127.0.0.1:9080"),
-            ("test=127.0.0.1:9080,tls=127.0.0.1:9443", "does not listen with TLS"),
+            ("test=127.0.0.1:9080,tls=9443", "\"9443\" is not an address"),
+            ("test=127.0.0.1:9080,tls=[::1]:1,tls=[::1]:2", "GROUP=ADDR"),
             ("test=127.0.0.1:9080,x", "GROUP=ADDR"),
         ];
         for (text, part) in table {

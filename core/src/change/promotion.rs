@@ -105,7 +105,8 @@ fn find_source(
                 }
                 (Some(row), _) => (row.version, row.commit, None),
                 (None, Some(given)) => {
-                    let tag = super::version::new_tag(desk, service, given, head.commit, None)?;
+                    let tag =
+                        super::version::new_tag(desk, service, content, given, head.commit, None)?;
                     (tag.version.clone(), head.commit, Some(tag))
                 }
                 (None, None) => {

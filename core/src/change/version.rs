@@ -35,7 +35,7 @@ pub(super) fn tag(
             });
         }
         None => {
-            draft.tags.push(new_tag(desk, service, version, head.commit, message)?);
+            draft.tags.push(new_tag(desk, service, content, version, head.commit, message)?);
             draft.created = true;
         }
     }
@@ -46,15 +46,36 @@ pub(super) fn tag(
 pub(super) fn new_tag(
     desk: &Desk<'_>,
     service: &ServiceName,
+    content: ContentId,
     version: Version,
     commit: CommitId,
     message: Option<&str>,
 ) -> Result<NewTag, Error> {
+    check_pushed(desk, service, content, &version)?;
     if desk.index.version(service, &version)?.is_some() {
         return Err(Error::VersionTaken { service: service.clone(), version });
     }
     let message = message.map(str::to_owned);
     Ok(NewTag { service: service.clone(), version, commit, message })
+}
+
+/// Refuses a number for content that a push is just giving another one: git makes the tag of a push
+/// only after the push was accepted.
+pub(crate) fn check_pushed(
+    desk: &Desk<'_>,
+    service: &ServiceName,
+    content: ContentId,
+    version: &Version,
+) -> Result<(), Error> {
+    match desk.index.about_to_be(desk.git, service, content, desk.now)? {
+        Some(other) if other != *version => {
+            let reason = format!(
+                "a push is making this content of {service} version {other}: try again in a moment"
+            );
+            Err(Error::ConcurrentUpdate { reason })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A version with its commit and content.

@@ -15,6 +15,7 @@ use crate::name::{CommitId, GroupName, ServiceName};
 use crate::object::ObjectKind;
 use crate::store::StoreError;
 use crate::store::objects::{Difference, Entry, EntryKind, Listing, Objects};
+use crate::validate;
 
 /// Loads the group from its tree, reusing what did not change since `previous`.
 pub(crate) fn load(
@@ -190,6 +191,7 @@ impl Loader<'_, '_> {
         // Entries without a place are findings each time, so that they are looked for each time.
         let basis = previous.filter(|before| before.basis.folders.is_some());
         let before = basis.and_then(|before| before.basis.folders).unwrap_or_default();
+        let mut users = basis.map(|before| before.certificate_users.clone()).unwrap_or_default();
         let (mut changed, all_placed) = self.changed(before, folders)?;
         let mut services = basis.map(|before| before.services.clone()).unwrap_or_default();
         let mut claims = basis.map(|before| before.claims.clone()).unwrap_or_default();
@@ -209,6 +211,7 @@ impl Loader<'_, '_> {
                 claims.withdraw(old);
             }
             services.remove_mut(service);
+            users.remove_mut(service);
         }
         let known_changed = basis.map(|_| changed.keys().cloned().collect());
         let mut faulty = BTreeSet::new();
@@ -244,6 +247,9 @@ impl Loader<'_, '_> {
             };
             self.findings.extend(config.warnings.iter().cloned());
             if claims.enter(&config, &mut self.findings) {
+                if config.runtime.client_certificates().next().is_some() {
+                    users.insert_mut(service.clone());
+                }
                 services.insert_mut(service, config);
             } else {
                 faulty.insert(service);
@@ -257,6 +263,16 @@ impl Loader<'_, '_> {
             objects_before,
             &mut self.findings,
         )?;
+        // A certificate can go while the services that use it stay as they are.
+        for service in &users.clone() {
+            let Some(config) = services.get(service).map(Arc::clone) else { continue };
+            if !validate::certificate_references(&config, &objects, &mut self.findings) {
+                claims.withdraw(&config);
+                services.remove_mut(service);
+                users.remove_mut(service);
+                faulty.insert(service.clone());
+            }
+        }
         self.findings.sort();
         self.findings.dedup();
         let basis = Basis {
@@ -266,7 +282,17 @@ impl Loader<'_, '_> {
             extras,
         };
         let name = name.clone();
-        let config = GroupConfig { name, commit, group, services, objects, basis, claims };
+        let certificate_users = users;
+        let config = GroupConfig {
+            name,
+            commit,
+            group,
+            services,
+            objects,
+            basis,
+            claims,
+            certificate_users,
+        };
         Ok(Loaded {
             config,
             diagnostics: self.findings,

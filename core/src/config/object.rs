@@ -79,6 +79,21 @@ impl GroupObjects {
         })
     }
 
+    /// A certificate.
+    #[must_use]
+    pub fn certificate(&self, name: &CertificateName) -> Option<&Certificate> {
+        match &self.sound.get(&ObjectName::Certificate(name.clone()))?.document {
+            ObjectDocument::Certificate(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// Whether the tree has a certificate of this name, sound or not.
+    pub(crate) fn has_certificate(&self, name: &CertificateName) -> bool {
+        let name = ObjectName::Certificate(name.clone());
+        self.sound.contains_key(&name) || self.faulty.contains(&name)
+    }
+
     /// The certificates that are in the tree and have a fault, by name.
     pub fn faulty_certificates(&self) -> impl Iterator<Item = &CertificateName> {
         self.faulty.iter().filter_map(|name| match name {

@@ -11,7 +11,7 @@ use super::value::{SecondsOrNone, keyword};
 use super::{Presence, Reader, Seconds, Shape, document, or, schema};
 use crate::diagnostic::Code;
 use crate::host::HostPattern;
-use crate::name::UpstreamName;
+use crate::name::{CertificateName, UpstreamName};
 use crate::path;
 
 document! {
@@ -195,7 +195,7 @@ document! {
         "verify" verify: bool = or(true),
         /// Reference to the PEM certificates to trust in the place of the system's.
         "ca" ca: String = or(""),
-        /// Name of the certificate to show to the node.
+        /// Name of the group's certificate to show to the node; empty: none is shown.
         "client_certificate" client_certificate: String = or(""),
     }
 }
@@ -299,6 +299,11 @@ impl Shape for PathPrefix {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let text = at.text(json)?;
         let plain = !text.ends_with('/') && !text.contains(['*', '{', '}', '?', '#']);
+        if text.len() > crate::limits::PATH_PREFIX_BYTES {
+            let most = crate::limits::PATH_PREFIX_BYTES;
+            at.error(Code::BadPath, format!("the path prefix is longer than {most} bytes"));
+            return None;
+        }
         if text.is_empty() || (plain && path::is_normal(text)) {
             return Some(Self(text.to_owned()));
         }
@@ -374,10 +379,31 @@ impl Upstream {
         if !self.tls.client_certificate.is_empty() {
             at.below("tls", |at| {
                 at.below("client_certificate", |at| {
-                    at.error(Code::BadValue, "this version has no client certificates");
+                    if let Err(error) = self.tls.client_certificate.parse::<CertificateName>() {
+                        at.error(Code::BadName, error.to_string());
+                    }
                 });
             });
         }
+    }
+}
+
+impl UpstreamTls {
+    /// The certificate of the group that is shown to the node.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<CertificateName> {
+        // What is no name was a finding.
+        self.client_certificate.parse().ok()
+    }
+}
+
+impl Runtime {
+    /// The certificates of the group that are shown to nodes, with the upstreams that name them.
+    pub fn client_certificates(&self) -> impl Iterator<Item = (&UpstreamName, CertificateName)> {
+        let named = |(upstream, settings): (_, &Upstream)| {
+            settings.tls.client_certificate().map(|certificate| (upstream, certificate))
+        };
+        self.upstreams.iter().filter_map(named)
     }
 }
 

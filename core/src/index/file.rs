@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode};
 
 /// What folding puts into the tables below; another number means that the index is made anew. It
 /// goes up with every change of the tables or of what is put into them.
-pub(super) const LAYOUT: i64 = 3;
+pub(super) const LAYOUT: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE heads (
@@ -44,6 +44,15 @@ CREATE TABLE pushes (
     actor TEXT NOT NULL,
     request_id TEXT,
     PRIMARY KEY (ref, new)
+) WITHOUT ROWID;
+
+-- Contents that a push was to give a number, and when: its tag may be about to be made.
+CREATE TABLE numbered (
+    service TEXT NOT NULL,
+    content BLOB NOT NULL,
+    version TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (service, content, version)
 ) WITHOUT ROWID;
 
 -- How far the log of pushes was taken in: at most one row.

@@ -10,7 +10,7 @@ use git2::{Oid, Repository};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::fold::oid;
-use crate::push::log;
+use crate::push::log::{self, Numbered};
 use crate::store::StoreError;
 
 /// Who pushed.
@@ -34,11 +34,18 @@ pub(super) fn fold(sql: &mut Connection, repository: &Repository) -> Result<(), 
     let (entries, goes_on) = log::since(repository, head, folded)?;
     if !goes_on {
         transaction.execute("DELETE FROM pushes", [])?;
+        transaction.execute("DELETE FROM numbered", [])?;
     }
     {
         let mut insert =
             transaction.prepare_cached("INSERT OR REPLACE INTO pushes VALUES (?1,?2,?3,?4,?5)")?;
-        for entry in entries {
+        let mut number =
+            transaction.prepare_cached("INSERT OR REPLACE INTO numbered VALUES (?1,?2,?3,?4)")?;
+        for (at, entry) in entries {
+            for Numbered { service, version, content } in &entry.versions {
+                let (service, version) = (service.as_str(), version.to_string());
+                number.execute(params![service, content.0.as_bytes(), version, at])?;
+            }
             for update in &entry.updates {
                 insert.execute(params![
                     update.reference,

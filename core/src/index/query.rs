@@ -8,6 +8,7 @@ use rusqlite::{Row, params, params_from_iter};
 
 use super::Index;
 use super::fold::oid;
+use super::pushes;
 use crate::name::{CommitId, ContentId, GroupName, Revision, ServiceName};
 use crate::store::StoreError;
 use crate::version::{Version, VersionError};
@@ -57,6 +58,9 @@ pub(crate) struct HistoryQuery {
 
 const COMMIT: &str = "c.revision, c.id, c.event, c.actor, c.author, c.at, c.subject, c.service, \
                       c.version, c.from_group, c.reason, c.request_id, c.restored";
+/// How long git may take to make a tag after its push was accepted, in seconds.
+const A_MOMENT: i64 = 60;
+
 /// What a commit is that brings back a version.
 const ROLLED_BACK: &str = "version.rolled-back";
 const VERSION: &str = "v.version, v.commit_id, v.content, v.created_at, v.created_by, v.message";
@@ -331,6 +335,43 @@ impl Index {
             let content = content.0.as_bytes();
             Ok(statement.exists(params![service.as_str(), content, group.as_str()])?)
         })
+    }
+
+    /// A number that a push is about to give to this content, if one is: it was accepted a moment
+    /// ago, and its tag is not there yet.
+    pub(crate) fn about_to_be(
+        &self,
+        git: &git2::Repository,
+        service: &ServiceName,
+        content: ContentId,
+        now: Timestamp,
+    ) -> Result<Option<Version>, StoreError> {
+        let now = now.as_second();
+        let noted = self.ask(|state| {
+            pushes::fold(&mut state.sql, git)?;
+            let mut statement = state.sql.prepare_cached(
+                "SELECT version FROM numbered
+                 WHERE service = ?1 AND content = ?2 AND at BETWEEN ?3 AND ?4",
+            )?;
+            let between = (now - A_MOMENT, now + A_MOMENT);
+            let mut rows = statement.query(params![
+                service.as_str(),
+                content.0.as_bytes(),
+                between.0,
+                between.1
+            ])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(number(row, 0)?);
+            }
+            Ok(found)
+        })?;
+        for version in noted {
+            if self.version(service, &version)?.is_none() {
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a commit is in the history of any group.

@@ -12,9 +12,11 @@ use jiff::Timestamp;
 
 use crate::error::Error;
 use crate::event::{Actor, one_line};
+use crate::name::{ContentId, ServiceName};
 use crate::store::objects::Objects;
 use crate::store::refs::{self, Moved};
 use crate::store::{StoreError, commit, turn};
+use crate::version::Version;
 
 /// The ref of the log; hidden from clients like all of `refs/refgate`.
 const LOG: &str = "refs/refgate/pushes";
@@ -28,6 +30,16 @@ pub(crate) struct Entry {
     pub(crate) request_id: Option<String>,
     /// The refs it was to move.
     pub(crate) updates: Vec<Noted>,
+    /// The versions it was to make.
+    pub(crate) versions: Vec<Numbered>,
+}
+
+/// A content that a push was to give a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    pub(crate) service: ServiceName,
+    pub(crate) version: Version,
+    pub(crate) content: ContentId,
 }
 
 /// A ref that a push was to move.
@@ -41,6 +53,7 @@ pub(crate) struct Noted {
 const ACTOR: &str = "Refgate-Actor: ";
 const REQUEST: &str = "Refgate-Request-Id: ";
 const REF: &str = "Refgate-Ref: ";
+const VERSION: &str = "Refgate-Version: ";
 
 impl Entry {
     fn message(&self) -> String {
@@ -54,11 +67,19 @@ impl Entry {
             let old = old.unwrap_or(Oid::ZERO_SHA1);
             let _ = writeln!(text, "{REF}{old} {new} {reference}");
         }
+        for Numbered { service, version, content } in &self.versions {
+            let _ = writeln!(text, "{VERSION}{content} {service}/{version}");
+        }
         text
     }
 
     fn parse(message: &str) -> Self {
-        let mut entry = Self { actor: String::new(), request_id: None, updates: Vec::new() };
+        let mut entry = Self {
+            actor: String::new(),
+            request_id: None,
+            updates: Vec::new(),
+            versions: Vec::new(),
+        };
         for line in message.lines() {
             if let Some(actor) = line.strip_prefix(ACTOR) {
                 actor.clone_into(&mut entry.actor);
@@ -66,6 +87,8 @@ impl Entry {
                 entry.request_id = Some(id.to_owned());
             } else if let Some(update) = line.strip_prefix(REF) {
                 entry.updates.extend(parse_update(update));
+            } else if let Some(version) = line.strip_prefix(VERSION) {
+                entry.versions.extend(parse_version(version));
             }
         }
         entry
@@ -80,25 +103,37 @@ fn parse_update(text: &str) -> Option<Noted> {
     Some(Noted { reference, old: (old != Oid::ZERO_SHA1).then_some(old), new })
 }
 
+fn parse_version(text: &str) -> Option<Numbered> {
+    let (content, name) = text.split_once(' ')?;
+    let (service, version) = name.split_once('/')?;
+    Some(Numbered {
+        service: service.parse().ok()?,
+        version: version.parse().ok()?,
+        content: content.parse().ok()?,
+    })
+}
+
 /// The newest entry.
 pub(crate) fn head(repository: &Repository) -> Result<Option<Oid>, StoreError> {
     refs::resolve(repository, LOG)
 }
 
-/// The entries up to `head` that came after `known`, first to last, and whether `known` was met:
+/// The entries up to `head` that came after `known`, first to last, each with when it was made, in
+/// seconds, and whether `known` was met:
 /// where it was not, they are all there are.
 pub(crate) fn since(
     repository: &Repository,
     head: Option<Oid>,
     known: Option<Oid>,
-) -> Result<(Vec<Entry>, bool), StoreError> {
+) -> Result<(Vec<(i64, Entry)>, bool), StoreError> {
     let mut entries = Vec::new();
     let mut next = head;
     while next != known
         && let Some(id) = next
     {
         let found = commit::find(repository, id)?;
-        entries.push(Entry::parse(&String::from_utf8_lossy(found.message_bytes())));
+        let entry = Entry::parse(&String::from_utf8_lossy(found.message_bytes()));
+        entries.push((found.time().seconds(), entry));
         next = found.parent_ids().next();
     }
     entries.reverse();
@@ -136,6 +171,11 @@ mod tests {
                 Noted { reference: "refs/heads/test".to_owned(), old: Some(id("1")), new: id("2") },
                 Noted { reference: "refs/tags/a/1.0.0".to_owned(), old: None, new: id("3") },
             ],
+            versions: vec![Numbered {
+                service: "a".parse().expect("a name"),
+                version: "1.0.0".parse().expect("a version"),
+                content: ContentId(id("4")),
+            }],
         };
         assert_eq!(Entry::parse(&entry.message()), entry);
     }
@@ -146,6 +186,7 @@ mod tests {
             actor: format!("ana\n{REF}{0} {0} refs/heads/test", "1".repeat(40)),
             request_id: None,
             updates: Vec::new(),
+            versions: Vec::new(),
         };
         assert_eq!(Entry::parse(&entry.message()).updates, []);
     }

@@ -3,6 +3,7 @@
 use git2::{ObjectType, Oid};
 
 use super::{Check, Finding, Rule, Update};
+use crate::change::version::check_pushed;
 use crate::config;
 use crate::error::Error;
 use crate::name::{CommitId, ContentId, ServiceName};
@@ -57,9 +58,15 @@ impl Check<'_, '_> {
                 let error = Error::ContentAlreadyVersioned { service, version: number };
                 self.findings.push(Finding::refused(update, error));
             }
-            None => {
-                self.versions.insert((service.clone(), content), version.clone());
-            }
+            None => match check_pushed(self.desk, service, content, version) {
+                Ok(()) => {
+                    self.versions.insert((service.clone(), content), version.clone());
+                }
+                Err(error @ Error::ConcurrentUpdate { .. }) => {
+                    self.findings.push(Finding::refused(update, error));
+                }
+                Err(error) => return Err(error),
+            },
         }
         Ok(())
     }

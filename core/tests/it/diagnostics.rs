@@ -91,6 +91,11 @@ fn example(code: Code) -> (&'static str, &'static str, &'static str) {
             ROUTE,
             r#"{"paths": ["/a"], "upstream": "defualt"}"#,
         ),
+        Code::UnknownCertificate => (
+            "Correct the name, or add the certificate to the group first.",
+            RUNTIME,
+            r#"{"upstreams": {"default": {"tls": {"client_certificate": "shpo"}}}}"#,
+        ),
         Code::UnresolvedVariable => (
             "Add the variable to `variables` in the `group.json` of the group. A sync to a group that lacks one is refused before it starts.",
             RUNTIME,

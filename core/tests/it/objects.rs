@@ -51,6 +51,29 @@ fn newest_event(f: &Fixture, group: &str) -> Value {
     serde_json::to_value(page).expect("a view serialises")[0].clone()
 }
 
+/// A service that shows its nodes a certificate needs the group to have it, whichever way it goes.
+#[test]
+fn certificates_that_upstreams_show_to_nodes_stay() {
+    let f = Fixture::new();
+    let mut service = httpbin();
+    service["runtime"]["upstreams"]["default"]["tls"] = json!({"client_certificate": "gatewy"});
+    let pointer = "/upstreams/default/tls/client_certificate unknown_certificate";
+    let error = f.put("test", "httpbin", service.clone()).expect_err("there is none");
+    assert_eq!(codes(&error), [pointer]);
+    let own = object(ObjectKind::Certificate, "gateway");
+    put(&f, "test", &own, certificate(&["a.com"])).expect("a certificate");
+    let error = f.put("test", "httpbin", service.clone()).expect_err("of another name");
+    assert_eq!(codes(&error), [pointer]);
+    let hint = error.diagnostics()[0].hint.clone().expect("a hint");
+    assert!(hint.contains("gateway"), "{hint}");
+    service["runtime"]["upstreams"]["default"]["tls"]["client_certificate"] = json!("gateway");
+    f.put("test", "httpbin", service).expect("the group has it");
+    let error = f.apply("test", Operation::DeleteObject { object: own.clone() });
+    assert_eq!(codes(&error.expect_err("it is in use")), [pointer]);
+    f.put("test", "httpbin", httpbin()).expect("without");
+    f.apply("test", Operation::DeleteObject { object: own }).expect("nobody uses it");
+}
+
 /// Each row: a file, its document, and the findings as `pointer code` in order.
 #[test]
 fn findings() {

@@ -582,6 +582,7 @@ fn tags() {
     let tree = Oid::from_str(f.git(&["rev-parse", "test^{tree}"]).trim()).expect("an id");
     let of = |name: &str, id| vec![begins(&format!("refs/tags/{name}"), id)];
     let annotated = tag(&f, "b/0.1.0", "commit", test);
+    let renamed = tag(&f, "b/0.2.0", "commit", test);
     let of_tag = tag(&f, "b/0.1.0", "tag", annotated);
     let aside = Draft::of(&f, "test").put("services/b/service.json", "{\"description\":\"x\"}");
     let aside = aside.commit();
@@ -594,9 +595,8 @@ fn tags() {
     let rows: Vec<Row<'_>> = vec![
         ("light", of("b/0.1.0", test), eve(), &[], ""),
         ("annotated", of("b/0.1.0", annotated), eve(), &[], ""),
-        ("a number before another", of("b/0.1.0-rc.1", test), eve(), &[], ""),
         ("of an older commit", of("b/0.1.0", test), eve(), &[], ""),
-        ("of another name", of("b/0.2.0", annotated), eve(), &["bad_tag"], "\"b/0.1.0\""),
+        ("of another name", of("b/0.1.0", renamed), eve(), &["bad_tag"], "\"b/0.2.0\""),
         ("of a tag", of("b/0.1.0", of_tag), eve(), &["wrong_object"], "git tag"),
         ("of a file", of("b/0.1.0", blob), eve(), &["wrong_object"], "a tag of a commit"),
         ("of a folder", of("b/0.1.0", tree), eve(), &["wrong_object"], "a tag of a commit"),
@@ -657,6 +657,31 @@ fn tags() {
         ),
     ];
     all_are(&f, rows);
+    let f = stage();
+    let before = begins("refs/tags/b/0.1.0-rc.1", head(&f, "test"));
+    assert_eq!(told(&f, &editor("eve"), &[before]).0, [""; 0], "a number before the first");
+}
+
+/// git makes a tag only after its push was accepted.
+#[test]
+fn a_content_whose_number_is_on_its_way_gets_no_other() {
+    let f = stage();
+    let tip = head(&f, "test");
+    let update = begins("refs/tags/b/1.0.0", tip);
+    assert_eq!(told(&f, &editor("eve"), &[update.clone()]).0, [""; 0]);
+    let number = |version: &str| Operation::TagVersion {
+        service: name("b"),
+        version: version.to_owned(),
+        message: None,
+    };
+    let refused = f.apply("test", number("2.0.0")).expect_err("another number is on its way");
+    assert_eq!(refused.code(), "concurrent_update");
+    let other = begins("refs/tags/b/3.0.0", tip);
+    assert_eq!(told(&f, &editor("bo"), &[other]).0, ["concurrent_update"]);
+    assert_eq!(told(&f, &editor("eve"), &[update]).0, [""; 0], "the same one, tried again");
+    f.git(&["update-ref", "refs/tags/b/1.0.0", &tip.to_string()]);
+    let refused = f.apply("test", number("2.0.0")).expect_err("it has a number");
+    assert_eq!(refused.code(), "content_already_versioned");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Desk, Head, empty_object, of_group, or_damage, service_names};
 use crate::change;
+use crate::config::GroupConfig;
 use crate::content::document_at;
 use crate::diagnostic::Diagnostic;
 use crate::document::{Group, Shape};
@@ -37,6 +38,14 @@ impl Repository {
     /// When there is none, it cannot be shown as it is damaged, or the repository cannot be read.
     pub fn group(&self, group: &GroupName) -> Result<GroupView, Error> {
         self.shared.read_group(group, |desk, head| view(desk, group, head))
+    }
+
+    /// The sound part of a group's configuration at its head, as a gateway loads it.
+    ///
+    /// # Errors
+    /// When there is no such group, an object of it is damaged, or the repository cannot be read.
+    pub fn config(&self, group: &GroupName) -> Result<GroupConfig, Error> {
+        self.shared.read_group(group, |desk, head| Ok(desk.loaded(group, head)?.config.clone()))
     }
 
     /// The commit that a group is at.

@@ -18,6 +18,9 @@ pub(super) struct Draft {
 
 const FILE: u32 = 0o100_644;
 
+/// Mode and id by name.
+type Files<'n> = BTreeMap<&'n [u8], (u32, Oid)>;
+
 /// The files of a tree; names may be longer than libgit2 would walk.
 fn walk(git: &Repository, tree: Oid, folder: &[u8], files: &mut BTreeMap<Vec<u8>, (u32, Oid)>) {
     for entry in &git.find_tree(tree).expect("a tree") {
@@ -106,8 +109,8 @@ impl Draft {
     }
 
     /// Writes a tree; folders are written first.
-    fn tree(&self, files: BTreeMap<&[u8], (u32, Oid)>) -> Oid {
-        let mut folders: BTreeMap<&[u8], BTreeMap<&[u8], (u32, Oid)>> = BTreeMap::new();
+    fn tree(&self, files: Files<'_>) -> Oid {
+        let mut folders: BTreeMap<&[u8], Files<'_>> = BTreeMap::new();
         let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let entry = |mode: u32, name: &[u8], id: Oid| {
             [format!("{mode:o} ").as_bytes(), name, b"\0", id.as_bytes()].concat()

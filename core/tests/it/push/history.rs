@@ -103,6 +103,7 @@ fn one_push_may_move_many_refs() {
     assert!(groups.iter().any(|group| group.name.as_str() == "new"));
     let versions = f.repository.versions(&name("a")).expect("versions");
     assert_eq!((versions.len(), versions[0].created_by.as_str()), (1, "root"));
+    assert!(refgate_core::repository::check::check(&f.path()).expect("checked").sound);
     let came = outcomes(&f.path(), &updates).expect("outcomes");
     let touched: Vec<_> = came
         .iter()
