@@ -13,6 +13,7 @@ mod gateway;
 mod git;
 mod group;
 mod history;
+mod matching;
 mod matrix;
 mod object;
 mod page;
@@ -198,6 +199,7 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, "/v1/groups/{group}/commits/{commit}", READ, history::get),
         endpoint(GET, "/v1/groups/{group}/diff", READ, history::diff),
         endpoint(POST, "/v1/groups/{group}/commit", WRITE, bundle::commit),
+        endpoint(POST, "/v1/groups/{group}/match", READ, matching::explained),
         endpoint(GET, "/v1/groups/{group}/events", READ, events::stream),
         endpoint(GET, "/v1/services", READ, matrix::list),
         endpoint(GET, "/v1/services/{service}", READ, matrix::get),

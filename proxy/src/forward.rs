@@ -16,12 +16,15 @@ mod target;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::tls::SslDigest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
@@ -32,6 +35,7 @@ use self::exchange::Exchange;
 use self::target::Target;
 use crate::gateway::Shared;
 use crate::gateway::client_stream::ClientStream;
+use crate::gateway::tls;
 use crate::request_id::{self, RequestId};
 use crate::respond::{self, Refusal};
 use crate::router::Routed;
@@ -42,9 +46,6 @@ use crate::upstream::balancer::Balancer;
 use crate::upstream::peer::Try;
 use crate::upstream::retry::{Failure, is_timeout};
 use crate::upstream::tries::NoDestination;
-
-/// How long a client's connection may rest between two requests, in seconds.
-const CLIENT_KEEPALIVE: u64 = 75;
 
 /// Serves the requests of one gateway.
 pub(crate) struct Forwarder {
@@ -69,6 +70,11 @@ impl Forwarder {
         exchange.client = Some(client);
         let target =
             Target::read(request, slashes).map_err(|reason| (Refusal::BadRequest(reason), None))?;
+        if let Some(authority) = exchange.snapshot.certificates.asked_for(&target.host)
+            && !tls::has_proven(tls_digest(session), authority)
+        {
+            return Err((Refusal::MisdirectedRequest, None));
+        }
         let asked = Request {
             host: &target.host,
             path: &target.path,
@@ -79,19 +85,29 @@ impl Forwarder {
         };
         match exchange.snapshot.router.find(&asked) {
             Routed::To(candidate) => {
-                exchange.candidate = Some(candidate);
-                if let Some(route) = exchange.snapshot.route(candidate) {
-                    if let Balancer::ConsistentHash(on) = &route.upstream.balancer {
-                        exchange.hash = on.hash(&asked);
-                    }
-                    exchange.target = target.rewritten(route.forwarded(&target.path));
+                let route = &candidate.route;
+                if let Balancer::ConsistentHash(on) = &route.upstream.balancer {
+                    exchange.hash = on.hash(&asked);
                 }
+                exchange.target = target.rewritten(route.forwarded(&target.path));
+                exchange.candidate = Some(Arc::clone(candidate));
                 exchange.host = host_to_pass(request, &target);
                 Ok(())
             }
             Routed::MethodNotAllowed(allowed) => Err((Refusal::MethodNotAllowed, allowed.allow())),
             Routed::NotFound => Err((Refusal::RouteNotFound, None)),
         }
+    }
+}
+
+impl Forwarder {
+    /// Whether a request says itself that its body is larger than it may be.
+    fn is_too_large(&self, request: &RequestHeader) -> bool {
+        let said = || {
+            let length = request.headers.get(header::CONTENT_LENGTH)?;
+            length.to_str().ok()?.parse::<u64>().ok()
+        };
+        self.shared.limits.body.is_some_and(|most| said().is_some_and(|length| length > most))
     }
 }
 
@@ -120,6 +136,11 @@ fn port(session: &Session) -> u16 {
         Some(SocketAddr::Inet(address)) => address.port(),
         _ => 0,
     }
+}
+
+/// What is known about the client's TLS; nothing when it speaks without.
+fn tls_digest(session: &Session) -> Option<&SslDigest> {
+    session.digest()?.ssl_digest.as_deref()
 }
 
 fn client_stream(session: &Session) -> Option<&ClientStream> {
@@ -152,20 +173,54 @@ impl ProxyHttp for Forwarder {
         if let Some(stream) = client_stream(session) {
             stream.request_began();
         }
+        let limits = &self.shared.limits;
         if session.get_keepalive().is_some() {
             // What the client asked for stands for "as long as you like" in Pingora.
-            session.set_keepalive(Some(CLIENT_KEEPALIVE));
+            session.set_keepalive(Some(limits.idle_timeout.as_secs().max(1)));
         }
+        session.set_read_timeout(Some(limits.transfer_timeout));
+        session.set_write_timeout(Some(limits.transfer_timeout));
         session.set_pipelining_enabled(true);
         let id = RequestId::accept(&session.req_header().headers);
         ctx.id = id.unwrap_or_else(RequestId::generate);
-        match Self::route(session, ctx) {
+        let routed = match Self::route(session, ctx) {
+            Ok(()) if self.is_too_large(session.req_header()) => {
+                Err((Refusal::PayloadTooLarge, None))
+            }
+            routed => routed,
+        };
+        match routed {
             Ok(()) => Ok(false),
             Err((refusal, allow)) => {
+                if refusal == Refusal::PayloadTooLarge {
+                    // What comes is not worth reading for the sake of the connection.
+                    session.set_keepalive(None);
+                }
                 respond::refuse(session, refusal, allow, &ctx.id).await?;
                 Ok(true)
             }
         }
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        let Some(most) = self.shared.limits.body else { return Ok(()) };
+        if session.was_upgraded() {
+            // What two sides say to each other is no body.
+            return Ok(());
+        }
+        ctx.received += body.as_ref().map_or(0, |part| part.len() as u64);
+        if ctx.received > most {
+            ctx.refusal = Some(Refusal::PayloadTooLarge);
+            let error = Error::explain(ErrorType::InvalidHTTPHeader, "the body is too large");
+            return Err(error.into_down());
+        }
+        Ok(())
     }
 
     async fn upstream_peer(
@@ -174,6 +229,9 @@ impl ProxyHttp for Forwarder {
         ctx: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
         let hash = ctx.hash;
+        // Each try is shown the body from its beginning.
+        ctx.received = 0;
+        ctx.tried.get_or_insert_with(Instant::now);
         let (route, tries) = ctx.route()?;
         let next = tries.next(&route.upstream, hash).await;
         let retried = tries.retried();
@@ -183,6 +241,7 @@ impl ProxyHttp for Forwarder {
             Err(error) => {
                 ctx.refusal = Some(match error {
                     NoDestination::NoNode if retried == 0 => Refusal::NoHealthyUpstream,
+                    NoDestination::Overloaded => Refusal::UpstreamOverloaded,
                     NoDestination::NoNode | NoDestination::Lookup(_) => Refusal::BadGateway,
                 });
                 let error = Error::because(ErrorType::ConnectError, "no node to try", error);
@@ -220,7 +279,8 @@ impl ProxyHttp for Forwarder {
             request.set_raw_path(target.as_bytes())?;
         }
         if let Some(client) = client {
-            client.announce(request, "http", host.as_ref(), port)?;
+            let scheme = if tls_digest(session).is_some() { "https" } else { "http" };
+            client.announce(request, scheme, host.as_ref(), port)?;
         }
         let told = match (&route.upstream.host, &host) {
             (PassHost::Client, Some(host)) | (PassHost::Fixed(host), _) => Some(host.clone()),
@@ -262,6 +322,11 @@ impl ProxyHttp for Forwarder {
         }
         if let Some(stream) = client_stream(session) {
             stream.disarm();
+        }
+        ctx.answered = Some(Instant::now());
+        if status == 101 {
+            // From here on a client may listen as long as it likes; the node has the route's time.
+            session.set_read_timeout(None);
         }
         hop::clean_answer(answer);
         Ok(())
@@ -364,14 +429,18 @@ impl ProxyHttp for Forwarder {
             stream.request_ended();
         }
         let metrics = &self.shared.metrics;
+        let took = ctx.began.elapsed();
         match ctx.route() {
             Ok((route, tries)) => {
-                route.counters.count(status);
+                route.counters.count(status, took);
                 if tries.retried() > 0 {
                     metrics.retries.add(u64::from(tries.retried()));
                 }
             }
-            Err(_) => metrics.unrouted.count(status),
+            Err(_) => metrics.unrouted.count(status, took),
+        }
+        if let Some(log) = &self.shared.access_log {
+            ctx.record(log, &self.shared.group, session, status, took);
         }
         ctx.log(session, status, error);
     }

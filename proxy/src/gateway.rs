@@ -7,8 +7,10 @@
 //! configuration.
 
 pub(crate) mod client_stream;
+mod limits;
 pub(crate) mod listener;
 mod shared;
+pub(crate) mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,8 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pingora::apps::HttpServerApp;
 use pingora::apps::http_app::HttpServer;
+use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::tls::{RootCertStore, load_platform_certs_incl_env_into_store};
@@ -28,8 +31,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use self::client_stream::Serves;
-use self::listener::Listener;
+pub use self::limits::Limits;
+use self::listener::{Listener, Speaks};
 pub(crate) use self::shared::Shared;
+use crate::access_log::AccessLog;
 use crate::forward::Forwarder;
 use crate::source::{self, Source};
 use crate::status::GatewayStatus;
@@ -47,12 +52,20 @@ pub struct GatewayOptions {
     pub source: PathBuf,
     /// Where it takes requests; port 0: any free one.
     pub listen: SocketAddr,
+    /// Whether clients may speak HTTP/2 there.
+    pub h2c: bool,
+    /// Where it takes requests over TLS.
+    pub tls_listen: Option<SocketAddr>,
     /// Where it answers about itself.
     pub status_listen: Option<SocketAddr>,
     /// The name of the instance.
     pub instance: String,
     /// How long requests in flight may take to finish when it stops.
     pub drain_timeout: Duration,
+    /// What clients may take of it.
+    pub limits: Limits,
+    /// Where each request is told of, when that is wanted.
+    pub access_log: Option<Arc<AccessLog>>,
 }
 
 /// Why a gateway did not start.
@@ -81,6 +94,7 @@ pub enum StartError {
 pub struct Gateway {
     shared: Arc<Shared>,
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     status_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     end: watch::Sender<bool>,
@@ -102,19 +116,28 @@ pub fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Threads)?;
-    let bind = |address: SocketAddr, serves: Serves| {
+    let bind = |address: SocketAddr, serves: Serves, speaks: Speaks| {
         let _in_runtime = runtime.enter();
-        Listener::bind(address, serves).map_err(|reason| StartError::Listen { address, reason })
+        let bound = Listener::bind(address, serves, speaks);
+        bound.map_err(|reason| StartError::Listen { address, reason })
     };
-    let listener = bind(options.listen, Serves::Proxy)?;
+    let plain = if options.h2c { Speaks::Http1OrHttp2 } else { Speaks::Http1 };
+    let listener = bind(options.listen, Serves::Proxy, plain)?;
+    let tls_listener = options.tls_listen.map(|address| bind(address, Serves::Proxy, Speaks::Tls));
+    let tls_listener = tls_listener.transpose()?;
     let status_listener =
-        options.status_listen.map(|address| bind(address, Serves::Status)).transpose()?;
-    let shared = Arc::new(Shared::new(options.group, options.instance));
+        options.status_listen.map(|address| bind(address, Serves::Status, Speaks::Http1));
+    let status_listener = status_listener.transpose()?;
+    let shared = Shared::new(options.group, options.instance, options.limits, options.access_log);
+    let shared = Arc::new(shared);
+    shared.checks.run_on(runtime.handle());
     let source = Source::open(Arc::clone(&shared), options.source)?;
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
-    let (address, status_address) =
-        (listener.address(), status_listener.as_ref().map(Listener::address));
+    let address = listener.address();
+    let tls_address = tls_listener.as_ref().map(Listener::address);
+    let status_address = status_listener.as_ref().map(Listener::address);
+    let listeners = Listeners { plain: listener, tls: tls_listener, status: status_listener };
     let proxy = proxy(Arc::clone(&shared), threads)?;
     let source = source.run().map_err(StartError::Threads)?;
     let service = Service {
@@ -126,11 +149,14 @@ pub fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     };
     let thread = std::thread::Builder::new()
         .name(format!("gateway-{}", shared.group))
-        .spawn(move || service.run(runtime, listener, status_listener, proxy))
+        .spawn(move || service.run(runtime, listeners, proxy))
         .map_err(StartError::Threads)?;
     tracing::info!(group = %shared.group, instance = shared.instance, %address, "gateway listens");
+    if let Some(address) = tls_address {
+        tracing::info!(group = %shared.group, instance = shared.instance, %address, "gateway listens with TLS");
+    }
     let thread = Mutex::new(Some(thread));
-    Ok(Gateway { shared, address, status_address, stop, end, thread })
+    Ok(Gateway { shared, address, tls_address, status_address, stop, end, thread })
 }
 
 type Proxy = pingora::proxy::HttpProxy<Forwarder>;
@@ -146,7 +172,12 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> Result<Proxy, StartError> {
         max_retries: usize::MAX,
         ..ServerConf::default()
     };
-    Ok(http_proxy(&Arc::new(conf), Forwarder::new(shared)))
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(shared.limits.idle_timeout);
+    let mut proxy = http_proxy(&Arc::new(conf), Forwarder::new(shared));
+    proxy.server_options = Some(options);
+    proxy.h2_options = Some(default_h2_options());
+    Ok(proxy)
 }
 
 impl Gateway {
@@ -154,6 +185,12 @@ impl Gateway {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it takes requests over TLS.
+    #[must_use]
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// Where it answers about itself.
@@ -210,28 +247,48 @@ struct Service {
     drain_timeout: Duration,
 }
 
+/// Everything that it listens on.
+struct Listeners {
+    plain: Listener,
+    tls: Option<Listener>,
+    status: Option<Listener>,
+}
+
 impl Service {
-    fn run(mut self, runtime: Runtime, main: Listener, status: Option<Listener>, proxy: Proxy) {
-        runtime.block_on(self.serve(main, status, Arc::new(proxy)));
+    fn run(mut self, runtime: Runtime, listeners: Listeners, proxy: Proxy) {
+        runtime.block_on(self.serve(listeners, Arc::new(proxy)));
         self.source.stop();
         // Connections that outlived the drain end here.
         runtime.shutdown_background();
+        if let Some(log) = &self.shared.access_log {
+            log.flush();
+        }
         tracing::info!(group = %self.shared.group, "gateway stopped");
     }
 
-    async fn serve(&mut self, main: Listener, status: Option<Listener>, proxy: Arc<Proxy>) {
+    async fn serve(&mut self, listeners: Listeners, proxy: Arc<Proxy>) {
         let (open, mut all_closed) = mpsc::channel(1);
         // The status listener answers until the end: a drain is something to ask about.
         let (status_open, _status_closed) = mpsc::channel(1);
-        if let Some(listener) = status {
-            let app = Arc::new(HttpServer::new_app(StatusServer::new(Arc::clone(&self.shared))));
+        if let Some(listener) = listeners.status {
+            let shared = Arc::clone(&self.shared);
+            let app = Arc::new(HttpServer::new_app(StatusServer::new(Arc::clone(&shared))));
             let never = watch::channel(false);
             tokio::spawn(async move {
-                listener.serve(app, never.1, status_open).await;
+                listener.serve(app, shared, never.1, status_open).await;
                 drop(never.0);
             });
         }
-        main.serve(Arc::clone(&proxy), self.stopping.clone(), open).await;
+        let serve = |listener: Listener, open| {
+            let (proxy, shared) = (Arc::clone(&proxy), Arc::clone(&self.shared));
+            listener.serve(proxy, shared, self.stopping.clone(), open)
+        };
+        let tls = listeners.tls.map(|listener| tokio::spawn(serve(listener, open.clone())));
+        serve(listeners.plain, open).await;
+        if let Some(tls) = tls {
+            // It stops for the same reason; a panic in there has been reported.
+            let _ = tls.await;
+        }
         tracing::info!(group = %self.shared.group, "gateway drains");
         proxy.http_cleanup().await;
         tokio::select! {

@@ -8,6 +8,8 @@
 //! compiles it, one atomic swap publishes it. The way of a request: [`gateway`] accepts the
 //! connection, [`forward`] takes the request, [`router`] finds its route, [`upstream`] the node.
 
+mod access_log;
+mod certificate;
 pub mod command;
 mod forward;
 mod gateway;
@@ -21,5 +23,8 @@ mod source;
 mod status;
 mod upstream;
 
-pub use gateway::{Gateway, GatewayOptions, StartError, start};
+pub use access_log::{AccessLog, LogTarget};
+pub use gateway::{Gateway, GatewayOptions, Limits, StartError, start};
+pub use router::explain::{Considered, Explanation, Matched, Verdict, explain};
+pub use router::routes::{Answer, Asked, Routes};
 pub use status::{GatewayStatus, State};

@@ -1,4 +1,7 @@
-//! Answers that the gateway makes itself: every one is JSON of one shape, made here.
+//! Answers that the gateway makes itself: every one is JSON of one shape, made here; but gRPC calls
+//! are answered in their own way, see [`grpc`].
+
+mod grpc;
 
 use std::fmt::Write as _;
 
@@ -6,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
 use crate::request_id::{self, RequestId};
@@ -19,8 +23,14 @@ pub(crate) enum Refusal {
     RouteNotFound,
     /// Routes match but for the method.
     MethodNotAllowed,
+    /// The body is larger than the gateway takes.
+    PayloadTooLarge,
+    /// The host asks for more than the connection has proven.
+    MisdirectedRequest,
     /// The upstream has no node that takes requests.
     NoHealthyUpstream,
+    /// The upstream has as many requests in flight as it may.
+    UpstreamOverloaded,
     /// The node could not be reached or its answer could not be read.
     BadGateway,
     /// The node did not answer in time.
@@ -33,7 +43,9 @@ impl Refusal {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::RouteNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoHealthyUpstream => StatusCode::SERVICE_UNAVAILABLE,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoHealthyUpstream | Self::UpstreamOverloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -44,7 +56,10 @@ impl Refusal {
             Self::BadRequest(_) => "bad_request",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::MisdirectedRequest => "misdirected_request",
             Self::NoHealthyUpstream => "no_healthy_upstream",
+            Self::UpstreamOverloaded => "upstream_overloaded",
             Self::BadGateway => "bad_gateway",
             Self::GatewayTimeout => "gateway_timeout",
         }
@@ -55,7 +70,12 @@ impl Refusal {
             Self::BadRequest(reason) => reason,
             Self::RouteNotFound => "no route matches this host and path",
             Self::MethodNotAllowed => "the route does not take this method",
+            Self::PayloadTooLarge => "the body is larger than this gateway takes",
+            Self::MisdirectedRequest => {
+                "this host is served to clients with a certificate, over TLS with its own name"
+            }
             Self::NoHealthyUpstream => "no upstream node takes requests",
+            Self::UpstreamOverloaded => "the upstream has as many requests in flight as it may",
             Self::BadGateway => "the upstream could not be reached or gave no valid answer",
             Self::GatewayTimeout => "the upstream did not answer in time",
         }
@@ -76,6 +96,10 @@ pub(crate) async fn refuse(
     allow: Option<HeaderValue>,
     id: &RequestId,
 ) -> Result<()> {
+    if grpc::is_call(&session.req_header().headers) {
+        let answer = grpc::answer(refusal, id)?;
+        return send_header(session, Box::new(answer)).await;
+    }
     let body = refusal.body(id);
     let mut answer = Box::new(ResponseHeader::build(refusal.status(), Some(6))?);
     answer.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
@@ -85,11 +109,20 @@ pub(crate) async fn refuse(
         answer.insert_header(header::ALLOW, allow)?;
     }
     if session.req_header().method == Method::HEAD {
-        session.write_response_header(answer, true).await
+        send_header(session, answer).await
     } else {
         session.write_response_header(answer, false).await?;
         session.write_response_body(Some(body), true).await
     }
+}
+
+/// Sends an answer that is all header. In HTTP/2 the header says that it is the end, which Pingora's
+/// own way of writing one leaves open: gRPC clients believe a status in nothing less.
+async fn send_header(session: &mut Session, answer: Box<ResponseHeader>) -> Result<()> {
+    if let ServerSession::H2(stream) = session.as_downstream_mut() {
+        return stream.write_response_header(answer, true);
+    }
+    session.write_response_header(answer, true).await
 }
 
 /// The answer to send in the place of one that Pingora made before the proxy saw a request.
@@ -128,7 +161,10 @@ mod tests {
             (Refusal::BadRequest("the path has a broken percent escape"), 400, "bad_request"),
             (Refusal::RouteNotFound, 404, "route_not_found"),
             (Refusal::MethodNotAllowed, 405, "method_not_allowed"),
+            (Refusal::PayloadTooLarge, 413, "payload_too_large"),
+            (Refusal::MisdirectedRequest, 421, "misdirected_request"),
             (Refusal::NoHealthyUpstream, 503, "no_healthy_upstream"),
+            (Refusal::UpstreamOverloaded, 503, "upstream_overloaded"),
             (Refusal::BadGateway, 502, "bad_gateway"),
             (Refusal::GatewayTimeout, 504, "gateway_timeout"),
         ];

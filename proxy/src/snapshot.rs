@@ -1,12 +1,13 @@
 //! The compiled form of a group's configuration: immutable, published whole, held by a request from
 //! first byte to last.
 //!
-//! A snapshot shares with the one before it every service that did not change, down to the state of
-//! its nodes. Next: [`compile`] for how it is made, [`crate::source`] for when.
+//! A snapshot shares with the one before it what did not change: services, routes, the index of the
+//! router around them, and the state of nodes. Next: [`compile`] for how it is made, [`crate::source`]
+//! for when.
 
 pub(crate) mod compile;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,42 +15,73 @@ use refgate_core::config::ServiceConfig;
 use refgate_core::document::HttpSettings;
 use refgate_core::name::{RouteName, ServiceName, UpstreamName};
 
+use crate::certificate::Certificates;
 use crate::metrics::RouteCounters;
-use crate::router::{Candidate, Conditions, Router};
+use crate::router::rule::Rule;
+use crate::router::{Candidate, Router};
 use crate::upstream::{Times, Upstream};
 
 /// Everything that a request needs to know.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
+    /// The commit that it was made of, in hexadecimal; empty before the first.
+    pub(crate) commit: Box<str>,
+    /// What clients that speak TLS are shown.
+    pub(crate) certificates: Arc<Certificates>,
     /// How the group treats HTTP.
     pub(crate) http: Option<HttpSettings>,
     /// The candidates of all live services.
-    pub(crate) router: Router,
-    /// All services, live or not, with the configuration that each was compiled from.
-    services: BTreeMap<ServiceName, (Arc<ServiceConfig>, Arc<Service>)>,
+    pub(crate) router: Router<Route>,
+    /// All services, live or not. Copies share what is the same in them.
+    services: rpds::HashTrieMapSync<ServiceName, Arc<Compiled>>,
+    /// Services whose newest form did not compile, to be tried again.
+    unfinished: BTreeSet<ServiceName>,
+    /// Services that show their nodes a certificate, to be looked at when that changes.
+    certificate_users: BTreeSet<ServiceName>,
 }
 
 impl Snapshot {
-    /// The route of a candidate of the router.
-    pub(crate) fn route(&self, candidate: usize) -> Option<&Route> {
-        self.router.candidate(candidate).map(|candidate| candidate.route.as_ref())
+    /// The upstreams of all services, in no order.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        let services = self.services.values().map(|compiled| &compiled.service);
+        services.flat_map(|service| service.upstreams.values()).map(AsRef::as_ref)
     }
 }
 
-/// A service that compiled.
+/// A service that compiled, with the configuration that it was compiled from.
+#[derive(Debug)]
+struct Compiled {
+    source: Arc<ServiceConfig>,
+    service: Service,
+}
+
+/// The compiled form of a service.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// Its candidates; none when it is not live.
-    pub(crate) candidates: Vec<Arc<Candidate>>,
+    /// The candidates of each of its routes; none when it is not live.
+    pub(crate) routes: BTreeMap<RouteName, Arc<Candidates>>,
     upstreams: BTreeMap<UpstreamName, Arc<Upstream>>,
 }
+
+impl Service {
+    fn shows_certificates(&self) -> bool {
+        self.upstreams.values().any(|upstream| upstream.shown.is_some())
+    }
+
+    /// Whether a certificate that nodes are shown is another one now.
+    fn shows_another_than(&self, certificates: &Certificates) -> bool {
+        self.upstreams.values().any(|upstream| upstream.shows_another_than(certificates))
+    }
+}
+
+/// The candidates of one route.
+pub(crate) type Candidates = Vec<Arc<Candidate<Route>>>;
 
 /// A route that compiled.
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) service: ServiceName,
-    pub(crate) name: RouteName,
-    pub(crate) conditions: Conditions,
+    /// Whose it is, and what it asks of a request.
+    pub(crate) rule: Rule,
     pub(crate) upstream: Arc<Upstream>,
     /// The times of one try: the route's, else the upstream's.
     pub(crate) times: Times,
@@ -60,14 +92,16 @@ pub(crate) struct Route {
     pub(crate) counters: Arc<RouteCounters>,
 }
 
+impl AsRef<Rule> for Route {
+    fn as_ref(&self) -> &Rule {
+        &self.rule
+    }
+}
+
 impl Route {
     /// The path that is forwarded for a path that matched.
     pub(crate) fn forwarded<'p>(&self, path: &'p str) -> &'p str {
-        match path.get(self.strip..) {
-            Some("") => "/",
-            Some(rest) => rest,
-            None => path,
-        }
+        forwarded(path, self.strip)
     }
 
     fn times(route: &refgate_core::document::Route, upstream: &Upstream) -> Times {
@@ -80,5 +114,14 @@ impl Route {
             send: time(own.and_then(|own| own.send), upstream.times.send),
             read: time(own.and_then(|own| own.read), upstream.times.read),
         }
+    }
+}
+
+/// A path without so many bytes at its beginning.
+pub(crate) fn forwarded(path: &str, strip: usize) -> &str {
+    match path.get(strip..) {
+        Some("") => "/",
+        Some(rest) => rest,
+        None => path,
     }
 }

@@ -9,6 +9,7 @@
 
 mod watch;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use refgate_core::config::GroupConfig;
 use refgate_core::diagnostic::Diagnostic;
-use refgate_core::name::CommitId;
+use refgate_core::name::{CommitId, ServiceName};
 use refgate_core::store::{GroupReader, OpenError, StoreError};
 
 use self::watch::Watch;
@@ -41,6 +42,8 @@ pub(crate) struct Source {
     config: Option<GroupConfig>,
     /// The commit that was looked at last.
     seen: Option<CommitId>,
+    /// What was found wrong with it as it was read.
+    findings: Vec<Diagnostic>,
     /// Snapshots that requests may still hold.
     retired: Vec<Arc<Snapshot>>,
 }
@@ -87,6 +90,7 @@ impl Source {
             woken,
             config: None,
             seen: None,
+            findings: Vec::new(),
             retired: Vec::new(),
         };
         // Watched first, looked at afterwards: a change in between is an event.
@@ -101,7 +105,11 @@ impl Source {
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             loop {
                 match self.woken.recv_timeout(POLL) {
-                    Ok(Wake::Look) | Err(RecvTimeoutError::Timeout) => self.look(),
+                    Ok(Wake::Look) => self.look(),
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.look();
+                        self.renew();
+                    }
                     Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
@@ -148,15 +156,34 @@ impl Source {
                 config.keep_last_good(Arc::clone(last));
             }
         }
-        self.publish(&config, loaded.diagnostics);
+        self.publish(&config, loaded.changed.as_ref(), loaded.diagnostics.clone());
+        self.findings = loaded.diagnostics;
         self.config = Some(config);
         self.seen = Some(head);
         Ok(())
     }
 
-    fn publish(&mut self, config: &GroupConfig, mut diagnostics: Vec<Diagnostic>) {
+    /// Publishes the same configuration anew when a file that a certificate names is another now, or
+    /// is there at last: certificates and keys are renewed without a commit.
+    fn renew(&mut self) {
+        if self.shared.snapshot.load().certificates.are_current() {
+            return;
+        }
+        if let Some(config) = self.config.take() {
+            self.publish(&config, Some(&BTreeSet::new()), self.findings.clone());
+            self.config = Some(config);
+        }
+    }
+
+    fn publish(
+        &mut self,
+        config: &GroupConfig,
+        changed: Option<&BTreeSet<ServiceName>>,
+        mut diagnostics: Vec<Diagnostic>,
+    ) {
         let previous = self.shared.snapshot.load_full();
-        let compiled = compile(config, &previous, &self.shared.metrics);
+        let compiled =
+            compile(config, &previous, changed, &self.shared.metrics, &self.shared.checks);
         diagnostics.extend(compiled.findings);
         diagnostics.sort();
         let errors = diagnostics.iter().filter(|finding| finding.is_error()).count();

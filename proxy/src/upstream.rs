@@ -1,27 +1,37 @@
 //! Where requests go: the nodes of an upstream, how one is chosen and how it is spoken to.
 //!
 //! An [`Upstream`] is made when a snapshot is compiled and never changes; what does change at run
-//! time (addresses of names, load, turns) lives in [`node::NodeState`] and [`balancer::Balancer`]
-//! and is handed on from one snapshot to the next, see [`compile`].
+//! time (addresses of names, load, health, turns) lives in [`node::NodeState`], [`load::Load`],
+//! [`checks::Check`] and [`balancer::Balancer`] and is handed on from one snapshot to the next, see
+//! [`compile`].
 //!
-//! Next: [`tries`] for the life of one request, [`compile`] for how documents become this.
+//! Next: [`tries`] for the life of one request, [`compile`] for how documents become this, [`checks`]
+//! for which nodes are healthy.
 
 pub(crate) mod address;
 pub(crate) mod balancer;
+pub(crate) mod checks;
 pub(crate) mod compile;
+pub(crate) mod health;
+pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod peer;
 pub(crate) mod retry;
 pub(crate) mod tries;
 mod upgrade;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use refgate_core::name::CertificateName;
 
 use self::balancer::Balancer;
+use self::checks::Policy;
+use self::load::Load;
 use self::node::Node;
 use self::retry::RetryPolicy;
+use crate::certificate::{Certificates, ShownToNodes};
 
 /// The nodes of an upstream and how they are spoken to.
 #[derive(Debug)]
@@ -36,6 +46,47 @@ pub(crate) struct Upstream {
     pub(crate) host: PassHost,
     /// Whether nodes that speak HTTP/2 are told of the client's `TE: trailers`.
     pub(crate) http2: bool,
+    /// What is made of the nodes' health; nothing without checks.
+    pub(crate) health: Option<Policy>,
+    /// How many requests may be in flight; 0: any number.
+    pub(crate) limit: u32,
+    /// How many are; outlives the snapshot.
+    pub(crate) load: Arc<Load>,
+    /// What its nodes are shown when they ask for a certificate.
+    pub(crate) shown: Option<(CertificateName, Arc<ShownToNodes>)>,
+}
+
+impl Upstream {
+    /// Whether the certificate that nodes are shown is another one now. One that is gone is not: a
+    /// service keeps its last good form.
+    pub(crate) fn shows_another_than(&self, certificates: &Certificates) -> bool {
+        self.shown.as_ref().is_some_and(|(name, shown)| {
+            let now = certificates.get(name).and_then(|now| now.shown_to_nodes.as_ref());
+            now.is_some_and(|now| now.hash != shown.hash)
+        })
+    }
+
+    /// Whether a node may get requests; `spares` is what [`Upstream::spares_nodes`] says.
+    pub(crate) fn takes(&self, node: usize, spares: bool) -> bool {
+        !spares || self.nodes.get(node).is_some_and(|node| !node.is_out())
+    }
+
+    /// Whether nodes that are out get no requests at the moment.
+    ///
+    /// With few healthy nodes left, those would break down under the load of all: then all are used.
+    /// One tier with enough of them is enough, for requests get there in the end.
+    pub(crate) fn spares_nodes(&self) -> bool {
+        let Some(policy) = &self.health else { return false };
+        let is_out = |place: &usize| self.nodes.get(*place).is_none_or(Node::is_out);
+        if !self.tiers.iter().flatten().any(is_out) {
+            return false;
+        }
+        let threshold = u64::from(policy.panic_threshold);
+        self.tiers.iter().any(|tier| {
+            let healthy = tier.iter().filter(|place| !is_out(place)).count();
+            healthy as u64 * 100 >= tier.len() as u64 * threshold
+        })
+    }
 }
 
 /// Times of one try.
@@ -63,15 +114,27 @@ pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::certificate::Certificates;
+    use crate::upstream::checks::Registry;
     use crate::upstream::compile::Compiler;
 
     /// An upstream as its document says.
     pub(crate) fn from_json(json: &Value) -> Upstream {
+        compile(json, None, None)
+    }
+
+    /// The same after another.
+    pub(crate) fn compile(
+        json: &Value,
+        previous: Option<&Upstream>,
+        checks: Option<&Registry>,
+    ) -> Upstream {
         let mut findings = Vec::new();
         let document = document::Upstream::read(json, &mut Reader::new("test", &mut findings));
         assert_eq!(findings, []);
         let owner = "test/default";
-        Compiler { file: "runtime/test.json", owner, previous: None }
+        let certificates = &Certificates::default();
+        Compiler { file: "runtime/test.json", owner, previous, checks, certificates }
             .upstream(&document.unwrap(), &mut findings)
             .unwrap()
     }

@@ -135,6 +135,48 @@ impl Default for Route {
     }
 }
 
+/// Which route takes a request.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the words of the API")]
+pub struct RouteTest {
+    pub matched: Option<MatchedRoute>,
+    pub status: u16,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub allow: Vec<String>,
+    #[serde(default)]
+    pub candidates: Vec<RouteCandidate>,
+    #[serde(default)]
+    pub omitted: u64,
+}
+
+/// The route that takes a request.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the words of the API")]
+pub struct MatchedRoute {
+    pub service: String,
+    pub route: String,
+    pub host: Option<String>,
+    pub path: String,
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    pub upstream: String,
+    pub forwarded_path: String,
+}
+
+/// A route that was considered for a request.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the words of the API")]
+pub struct RouteCandidate {
+    pub service: String,
+    pub route: String,
+    pub host: Option<String>,
+    pub path: String,
+    pub verdict: String,
+    pub reason: String,
+}
+
 /// What a group owns about a service.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]

@@ -1,4 +1,6 @@
-//! `refgate route`: routes of a service.
+//! `refgate route`: routes of a service. Next: [`test`] for the one that asks who takes a request.
+
+mod test;
 
 use std::io;
 
@@ -6,6 +8,7 @@ use clap::{Args, Subcommand};
 use refgate_core::name::{GroupName, RouteName, ServiceName, UpstreamName};
 use serde_json::{Map, Value, json};
 
+use self::test::TestArgs;
 use super::Run;
 use super::args::{GroupArg, Pair, PatchArgs, WriteArgs, method, object_of};
 use super::failure::Failure;
@@ -43,6 +46,8 @@ pub enum RouteCommand {
         #[command(flatten)]
         write: WriteArgs,
     },
+    /// Show which route takes a request, and why the others do not
+    Test(TestArgs),
 }
 
 /// Which route.
@@ -166,6 +171,7 @@ impl Run for RouteCommand {
                 let answer = session.client.delete(&place.endpoint(), &write.options())?;
                 session.written(&answer, &place.subject(), "deleted")
             }
+            Self::Test(args) => args.run(session),
         }
     }
 }

@@ -7,6 +7,7 @@ mod conditional;
 mod damage;
 mod fleet;
 mod git;
+mod matching;
 mod object;
 mod story;
 

@@ -1,15 +1,20 @@
 //! What is known about one request while it is served.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use refgate_core::name::GroupName;
+
 use super::client::Client;
+use crate::access_log::AccessLog;
+use crate::access_log::line::Entry;
 use crate::request_id::RequestId;
 use crate::respond::Refusal;
+use crate::router::Candidate;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::tries::Tries;
 
@@ -21,7 +26,7 @@ pub(crate) struct Exchange {
     pub(crate) id: RequestId,
     pub(crate) client: Option<Client>,
     /// The candidate of the snapshot's router that took the request.
-    pub(crate) candidate: Option<usize>,
+    pub(crate) candidate: Option<Arc<Candidate<Route>>>,
     /// The target to forward, when it is not the one that came.
     pub(crate) target: Option<String>,
     /// The host that the client asked for, as it wrote it.
@@ -30,10 +35,16 @@ pub(crate) struct Exchange {
     pub(crate) hash: u64,
     /// The answer of a node makes another try.
     pub(crate) repeat: bool,
+    /// Bytes of the body that have come, while that is limited.
+    pub(crate) received: u64,
     /// What to tell the client, when that is decided where the failure is known best.
     pub(crate) refusal: Option<Refusal>,
+    pub(crate) began: Instant,
+    /// When the first node was looked for.
+    pub(crate) tried: Option<Instant>,
+    /// When the header of the answer came that counts.
+    pub(crate) answered: Option<Instant>,
     tries: Tries,
-    began: Instant,
 }
 
 impl Exchange {
@@ -47,19 +58,59 @@ impl Exchange {
             host: None,
             hash: 0,
             repeat: false,
+            received: 0,
             refusal: None,
-            tries: Tries::default(),
             began: Instant::now(),
+            tried: None,
+            answered: None,
+            tries: Tries::default(),
         }
     }
 
     /// The route that took the request and the request's tries; an error before there is one.
     pub(crate) fn route(&mut self) -> Result<(&Route, &mut Tries)> {
-        let route = self.candidate.and_then(|candidate| self.snapshot.route(candidate));
-        match route {
-            Some(route) => Ok((route, &mut self.tries)),
+        match &self.candidate {
+            Some(candidate) => Ok((&candidate.route, &mut self.tries)),
             None => Error::e_explain(ErrorType::InternalError, "the request has no route"),
         }
+    }
+
+    /// Puts a line about the request into the access log.
+    pub(crate) fn record(
+        &self,
+        log: &AccessLog,
+        group: &GroupName,
+        session: &Session,
+        status: u16,
+        duration: Duration,
+    ) {
+        let now = SystemTime::now();
+        let route = self.candidate.as_ref().map(|candidate| &candidate.route);
+        let node = route.and_then(|route| self.tries.current(&route.upstream));
+        let until_answer = self.tried.zip(self.answered);
+        let request = session.req_header();
+        let path = request.raw_path();
+        let query = path.iter().position(|byte| *byte == b'?');
+        let host = self.host.as_ref().or_else(|| request.headers.get(header::HOST));
+        let authority = || request.uri.authority().map(|authority| authority.as_str().as_bytes());
+        log.record(&Entry {
+            time: now.checked_sub(duration).unwrap_or(now),
+            group: group.as_str(),
+            service: route.map(|route| route.rule.service.as_str()),
+            route: route.map(|route| route.rule.name.as_str()),
+            method: request.method.as_str(),
+            host: host.map(HeaderValue::as_bytes).or_else(authority),
+            path: &path[..query.unwrap_or(path.len())],
+            status,
+            bytes: session.body_bytes_sent() as u64,
+            duration,
+            upstream_duration: until_answer.map(|(tried, answered)| answered - tried),
+            client: self.client.map(|client| client.address),
+            node: node.map(|(_, address)| address),
+            request_id: self.id.as_str(),
+            user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
+            commit: &self.snapshot.commit,
+        });
     }
 
     /// Tells of the request once it is over: of failures of nodes aloud, of the rest on demand.
@@ -73,7 +124,7 @@ impl Exchange {
             tracing::debug!(status, took_ms, request_id = id.as_str(), "request refused");
             return;
         };
-        let (service, name) = (&route.service, &route.name);
+        let (service, name) = (&route.rule.service, &route.rule.name);
         let retries = tries.retried();
         let node = tries.current(&route.upstream).map(|(_, address)| address.to_string());
         let node = node.as_deref().unwrap_or("");

@@ -1,8 +1,7 @@
 //! The client's side of a connection: what Pingora reads requests from and writes answers to.
 //!
-//! A thin layer over Pingora's TCP stream, because three things can only be done here: answers are
-//! gathered so that header and a small body leave in one send; a request header that trickles in is
-//! cut off; and the answers that Pingora makes before it hands a request to us (a request line that
+//! A thin layer over TCP or TLS, because three things can only be done here: answers are gathered so
+//! that header and a small body leave in one send; a request header that trickles in is cut off; and the answers that Pingora makes before it hands a request to us (a request line that
 //! cannot be read, several `Host` fields, `CONNECT`) are replaced by ours. The proxy reaches it
 //! through [`ClientStream::of`].
 //!
@@ -11,27 +10,29 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
-    TimingDigest, UniqueID, UniqueIDType,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::tls::Encrypted;
 use crate::respond;
 
 /// Holds the header and a body of a few kilobytes; larger bodies pass it by.
 const WRITE_BUFFER: usize = 8 << 10;
 
-/// How long the header of one request may take from its first byte to its last.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a client that speaks HTTP/2 says first.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,29 +43,60 @@ pub(crate) enum Serves {
     Status,
 }
 
+/// What carries the bytes.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
+pub(crate) enum Transport {
+    /// Nothing between us and the network.
+    Plain(TcpStream),
+    /// TLS.
+    Encrypted(Box<Encrypted>),
+}
+
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct ClientStream {
-    io: BufWriter<TcpStream>,
+    io: BufWriter<Transport>,
     serves: Serves,
+    is_http2: bool,
+    /// How much of the preface of HTTP/2 is to come yet.
+    preface: usize,
+    header_timeout: Duration,
     opened: Instant,
     /// Whether the proxy holds a request of this connection.
     proxying: AtomicBool,
     /// When a read of the current request must fail, in milliseconds since `opened`; 0: never.
     deadline: AtomicU64,
-    header_deadline: Option<Instant>,
+    /// When the header that is read now must be whole, and after how many requests that was set:
+    /// with the next request it is over.
+    header_deadline: Option<(u32, Instant)>,
+    /// Requests that the proxy has taken, in HTTP/1.
+    requests: AtomicU32,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
-    pub(crate) fn new(stream: TcpStream, serves: Serves) -> Self {
+    /// A connection whose client begins with the preface of HTTP/2 when `is_http2`.
+    pub(crate) fn new(
+        transport: Transport,
+        serves: Serves,
+        is_http2: bool,
+        header_timeout: Duration,
+    ) -> Self {
+        let opened = Instant::now();
         Self {
-            io: BufWriter::with_capacity(WRITE_BUFFER, stream),
+            io: BufWriter::with_capacity(WRITE_BUFFER, transport),
             serves,
-            opened: Instant::now(),
+            is_http2,
+            preface: if is_http2 { PREFACE.len() } else { 0 },
+            header_timeout,
+            opened,
             proxying: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
-            header_deadline: None,
+            // Pingora waits for the preface without a limit; after it, the limits are those for
+            // connections without requests.
+            header_deadline: is_http2.then(|| (0, opened + header_timeout)),
+            requests: AtomicU32::new(0),
             timer: None,
         }
     }
@@ -77,6 +109,7 @@ impl ClientStream {
     /// The proxy has taken a request: from here on all answers are its own.
     pub(crate) fn request_began(&self) {
         self.proxying.store(true, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The request is over; what follows on the connection is the next one's header.
@@ -100,16 +133,20 @@ impl ClientStream {
         self.deadline.store(0, Ordering::Relaxed);
     }
 
-    fn read_deadline(&mut self) -> Option<Instant> {
+    fn read_deadline(&self) -> Option<Instant> {
         if self.proxying.load(Ordering::Relaxed) {
-            self.header_deadline = None;
             match self.deadline.load(Ordering::Relaxed) {
                 0 => None,
                 millis => Some(self.opened + Duration::from_millis(millis)),
             }
         } else {
-            self.header_deadline
+            self.header_deadline()
         }
+    }
+
+    fn header_deadline(&self) -> Option<Instant> {
+        let (after, deadline) = self.header_deadline?;
+        (after == self.requests.load(Ordering::Relaxed)).then_some(deadline)
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -131,6 +168,11 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let proxying = self.proxying.load(Ordering::Relaxed);
+        // A header may come without a pause and be late as well.
+        if !proxying && self.header_deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_pending() {
@@ -139,9 +181,15 @@ impl AsyncRead for ClientStream {
                 Poll::Pending => Poll::Pending,
             };
         }
-        let began = buf.filled().len() > before;
-        if began && self.header_deadline.is_none() && !self.proxying.load(Ordering::Relaxed) {
-            self.header_deadline = Some(Instant::now() + HEADER_TIMEOUT);
+        let bytes = buf.filled().len() - before;
+        if self.is_http2 {
+            self.preface = self.preface.saturating_sub(bytes);
+            if self.preface == 0 {
+                self.header_deadline = None;
+            }
+        } else if bytes > 0 && !proxying && self.header_deadline().is_none() {
+            let after = self.requests.load(Ordering::Relaxed);
+            self.header_deadline = Some((after, Instant::now() + self.header_timeout));
         }
         read
     }
@@ -154,6 +202,7 @@ impl AsyncWrite for ClientStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.serves == Serves::Proxy
+            && !self.is_http2
             && !self.proxying.load(Ordering::Relaxed)
             && let Some(answer) = respond::instead_of(buf)
         {
@@ -194,28 +243,110 @@ impl Shutdown for ClientStream {
 
 impl UniqueID for ClientStream {
     fn id(&self) -> UniqueIDType {
-        self.io.get_ref().id()
+        self.io.get_ref().tcp().id()
     }
 }
 
-impl Ssl for ClientStream {}
+impl Ssl for ClientStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        match self.io.get_ref() {
+            Transport::Plain(_) => None,
+            Transport::Encrypted(encrypted) => Some(Arc::clone(&encrypted.digest)),
+        }
+    }
+
+    /// Without TLS as well: Pingora asks nothing else to tell HTTP/2 from HTTP/1.
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.is_http2.then_some(ALPN::H2)
+    }
+}
+
 impl Peek for ClientStream {}
 
 impl GetTimingDigest for ClientStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.io.get_ref().get_timing_digest()
+        self.io.get_ref().tcp().get_timing_digest()
     }
 }
 
 impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.io.get_ref().get_proxy_digest()
+        self.io.get_ref().tcp().get_proxy_digest()
     }
 }
 
 impl GetSocketDigest for ClientStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.io.get_ref().get_socket_digest()
+        self.io.get_ref().tcp().get_socket_digest()
+    }
+}
+
+impl Transport {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Encrypted(encrypted) => encrypted.stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Encrypted(encrypted) => Pin::new(&mut encrypted.stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Encrypted(encrypted) => Pin::new(&mut encrypted.stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Encrypted(encrypted) => Pin::new(&mut encrypted.stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Encrypted(encrypted) => Pin::new(&mut encrypted.stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Encrypted(encrypted) => {
+                Pin::new(&mut encrypted.stream).poll_write_vectored(cx, bufs)
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Encrypted(encrypted) => encrypted.stream.is_write_vectored(),
+        }
     }
 }
 
@@ -226,11 +357,18 @@ mod tests {
 
     use super::*;
 
+    const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
     async fn pair() -> (TcpStream, ClientStream) {
+        pair_of(false).await
+    }
+
+    async fn pair_of(is_http2: bool) -> (TcpStream, ClientStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        (client, ClientStream::new(accepted.into(), Serves::Proxy))
+        let transport = Transport::Plain(accepted.into());
+        (client, ClientStream::new(transport, Serves::Proxy, is_http2, HEADER_TIMEOUT))
     }
 
     async fn read(stream: &mut ClientStream) -> io::Result<usize> {
@@ -276,6 +414,37 @@ mod tests {
         stream.request_began();
         let _ = tokio::time::timeout(Duration::from_secs(1), read(&mut stream)).await;
         stream.request_ended();
+        let late = tokio::time::timeout(HEADER_TIMEOUT * 3, read(&mut stream)).await;
+        assert!(late.is_err(), "{late:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_for_one_header() {
+        let (mut client, mut stream) = pair().await;
+        for _ in 0..3 {
+            client.write_all(b"GET").await.unwrap();
+            assert_eq!(read(&mut stream).await.unwrap(), 3);
+            stream.request_began();
+            stream.request_ended();
+            tokio::time::sleep(HEADER_TIMEOUT * 2).await;
+        }
+        client.write_all(b"GET").await.unwrap();
+        assert_eq!(read(&mut stream).await.unwrap(), 3);
+        client.write_all(b"GET").await.unwrap();
+        tokio::time::sleep(HEADER_TIMEOUT * 2).await;
+        assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_has_a_deadline_for_its_preface_alone() {
+        let (mut client, mut stream) = pair_of(true).await;
+        client.write_all(&PREFACE[..10]).await.unwrap();
+        assert_eq!(read(&mut stream).await.unwrap(), 10);
+        assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        let (mut client, mut stream) = pair_of(true).await;
+        client.write_all(PREFACE).await.unwrap();
+        assert_eq!(read(&mut stream).await.unwrap(), PREFACE.len());
         let late = tokio::time::timeout(HEADER_TIMEOUT * 3, read(&mut stream)).await;
         assert!(late.is_err(), "{late:?}");
     }

@@ -11,12 +11,18 @@ use std::time::Duration;
 
 use pingora::apps::ServerApp;
 use pingora::protocols::l4::listener::Listener as Acceptor;
-use pingora::protocols::{Stream, TcpKeepalive};
+use pingora::protocols::l4::socket::SocketAddr as Peer;
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::{GetSocketDigest as _, Stream, TcpKeepalive};
 use pingora::server::ShutdownWatch;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::client_stream::{ClientStream, Serves};
+use super::client_stream::{ClientStream, PREFACE, Serves, Transport};
+use super::limits::{Counted, Limits};
+use super::{Shared, tls};
 
 const BACKLOG: u32 = 4096;
 
@@ -31,22 +37,34 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive {
 /// Held by everything that keeps a connection open; when the last one is dropped, all are closed.
 pub(crate) type Open = mpsc::Sender<()>;
 
+/// What clients speak to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// HTTP/1.
+    Http1,
+    /// HTTP/1, or HTTP/2 from the first byte on.
+    Http1OrHttp2,
+    /// TLS, and in it what client and gateway agree on.
+    Tls,
+}
+
 /// A socket that listens.
 pub(crate) struct Listener {
     acceptor: Acceptor,
     address: SocketAddr,
     serves: Serves,
+    speaks: Speaks,
 }
 
 impl Listener {
     /// Binds and listens. Must be called inside a runtime's context.
-    pub(crate) fn bind(address: SocketAddr, serves: Serves) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, serves: Serves, speaks: Speaks) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener: TcpListener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { acceptor: listener.into(), address, serves })
+        Ok(Self { acceptor: listener.into(), address, serves, speaks })
     }
 
     /// Where it listens; the port is known even when 0 was asked for.
@@ -55,10 +73,16 @@ impl Listener {
     }
 
     /// Hands every connection to `app` until `shutdown` is true.
-    pub(crate) async fn serve<A>(self, app: Arc<A>, mut shutdown: ShutdownWatch, open: Open)
-    where
+    pub(crate) async fn serve<A>(
+        self,
+        app: Arc<A>,
+        shared: Arc<Shared>,
+        mut shutdown: ShutdownWatch,
+        open: Open,
+    ) where
         A: ServerApp + Send + Sync + 'static,
     {
+        let (serves, speaks) = (self.serves, self.speaks);
         loop {
             let accepted = tokio::select! {
                 accepted = self.acceptor.accept() => accepted,
@@ -67,17 +91,26 @@ impl Listener {
             };
             match accepted {
                 Ok(mut stream) => {
+                    let Ok(counted) = self.admit(&stream, &shared) else {
+                        shared.metrics.refused_connections.add(1);
+                        continue;
+                    };
                     // A connection without these options is slower or stays longer, no more.
                     let _ = stream.set_nodelay();
                     let _ = stream.set_keepalive(&KEEPALIVE);
-                    let stream = ClientStream::new(stream, self.serves);
                     let (app, shutdown, open) = (app.clone(), shutdown.clone(), open.clone());
+                    let shared = Arc::clone(&shared);
                     tokio::spawn(async move {
-                        let mut next: Option<Stream> = Some(Box::new(stream));
+                        let opened = ready(stream, serves, speaks, &shared).await;
+                        drop(shared);
+                        let mut next: Option<Stream> = match opened {
+                            Some(stream) => Some(Box::new(stream)),
+                            None => None,
+                        };
                         while let Some(stream) = next {
                             next = app.process_new(stream, &shutdown).await;
                         }
-                        drop(open);
+                        drop((counted, open));
                     });
                 }
                 Err(error) => {
@@ -90,6 +123,67 @@ impl Listener {
             }
         }
     }
+
+    /// Counts a connection where its client has a limit; an error when the client is at it.
+    fn admit(&self, stream: &TcpStream, shared: &Shared) -> Result<Option<Counted>, ()> {
+        let Some(most) = shared.limits.connections_per_client else { return Ok(None) };
+        let digest = stream.get_socket_digest();
+        let peer = digest.as_ref().and_then(|digest| digest.peer_addr());
+        match (self.serves, peer) {
+            (Serves::Proxy, Some(Peer::Inet(peer))) => {
+                shared.connections.admit(peer.ip(), most).map(Some).ok_or(())
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Brings a connection to where requests begin; nothing when that fails.
+async fn ready(
+    mut tcp: TcpStream,
+    serves: Serves,
+    speaks: Speaks,
+    shared: &Shared,
+) -> Option<ClientStream> {
+    let header_timeout = shared.limits.header_timeout;
+    let (transport, is_http2) = match speaks {
+        Speaks::Http1 => (Transport::Plain(tcp), false),
+        Speaks::Http1OrHttp2 => {
+            let is_http2 = begins_http2(&mut tcp, &shared.limits).await.ok()?;
+            (Transport::Plain(tcp), is_http2)
+        }
+        Speaks::Tls => match tls::accept(tcp, shared).await {
+            Ok(encrypted) => {
+                let is_http2 = encrypted.stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                (Transport::Encrypted(Box::new(encrypted)), is_http2)
+            }
+            Err(error) => {
+                shared.metrics.failed_handshakes.add(1);
+                tracing::debug!(group = %shared.group, %error, "no TLS connection");
+                return None;
+            }
+        },
+    };
+    Some(ClientStream::new(transport, serves, is_http2, header_timeout))
+}
+
+/// Whether what the client says first is the preface of HTTP/2. It stays to be read.
+async fn begins_http2(tcp: &mut TcpStream, limits: &Limits) -> io::Result<bool> {
+    let mut bytes = [0; PREFACE.len()];
+    // A client that says nothing may wait as long as between two requests.
+    let mut length = timeout(limits.idle_timeout, tcp.read(&mut bytes)).await??;
+    let rest = async {
+        while length < bytes.len() && PREFACE.starts_with(&bytes[..length]) {
+            match tcp.read(&mut bytes[length..]).await? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        io::Result::Ok(())
+    };
+    timeout(limits.header_timeout, rest).await??;
+    tcp.rewind(&bytes[..length]);
+    Ok(&bytes[..length] == PREFACE)
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

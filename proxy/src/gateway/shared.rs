@@ -9,9 +9,12 @@ use refgate_core::diagnostic::Diagnostic;
 use refgate_core::name::{CommitId, GroupName};
 use tokio::sync::watch;
 
+use super::limits::{Connections, Limits};
+use crate::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::status::{GatewayStatus, State};
+use crate::upstream::checks::{self, NodeHealth, Registry};
 
 /// Shared by the parts of one gateway. The source writes, everybody else reads.
 #[derive(Debug)]
@@ -21,12 +24,23 @@ pub(crate) struct Shared {
     /// What requests are served from.
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) metrics: Metrics,
+    /// The health checks of nodes.
+    pub(crate) checks: Registry,
+    pub(crate) limits: Limits,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// Open connections of each client, while that is limited.
+    pub(crate) connections: Arc<Connections>,
     status: watch::Sender<Arc<GatewayStatus>>,
     draining: AtomicBool,
 }
 
 impl Shared {
-    pub(crate) fn new(group: GroupName, instance: String) -> Self {
+    pub(crate) fn new(
+        group: GroupName,
+        instance: String,
+        limits: Limits,
+        access_log: Option<Arc<AccessLog>>,
+    ) -> Self {
         let status = GatewayStatus {
             instance: instance.clone(),
             group: group.clone(),
@@ -42,6 +56,10 @@ impl Shared {
             instance,
             snapshot: ArcSwap::default(),
             metrics: Metrics::default(),
+            checks: Registry::default(),
+            limits,
+            access_log,
+            connections: Arc::default(),
             status: watch::Sender::new(Arc::new(status)),
             draining: AtomicBool::new(false),
         }
@@ -56,7 +74,20 @@ impl Shared {
     }
 
     pub(crate) fn metrics_text(&self) -> String {
-        self.metrics.text(&self.group, &self.status())
+        let dropped = self.access_log.as_ref().map(|log| log.dropped());
+        let mut text = self.metrics.text(&self.group, &self.status(), dropped);
+        checks::write_metrics(&self.group, &self.nodes(), &mut text);
+        text
+    }
+
+    /// How every node is that is checked, by service, upstream and place.
+    pub(crate) fn nodes(&self) -> Vec<NodeHealth> {
+        let snapshot = self.snapshot.load_full();
+        let nodes = snapshot.upstreams().flat_map(|upstream| &upstream.nodes);
+        let checks = nodes.filter_map(|node| node.check.as_ref());
+        let mut reports: Vec<NodeHealth> = checks.map(|check| check.report()).collect();
+        reports.sort_unstable();
+        reports
     }
 
     /// The configuration of this commit is what requests are served from.

@@ -34,7 +34,7 @@ const START: u64 = 0xCBF2_9CE4_8422_2325;
 const REMEMBERED: usize = 8;
 
 /// How a pattern goes on after the text of its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     End,
     Below,
@@ -50,8 +50,12 @@ pub(super) struct HostIndex<R> {
     /// How many candidates there are.
     pub(super) candidates: usize,
     patterns: Table<Arc<Bucket<R>>>,
-    /// How many keys of each kind there are of each length in bytes.
-    lengths: Vec<[u32; 4]>,
+    /// Which kinds of keys there are of each length in bytes: a bit for each kind.
+    lengths: Vec<u8>,
+    /// How many keys there are of a length and kind, where there are any; in order.
+    counts: Vec<(u32, Kind, u32)>,
+    /// How many keys there are of the kind `Within`: most hosts have none.
+    within: usize,
     /// Candidates with regular expressions.
     regexes: Arc<Vec<Entry<R>>>,
 }
@@ -73,6 +77,8 @@ impl<R> Clone for HostIndex<R> {
             candidates: self.candidates,
             patterns: self.patterns.clone(),
             lengths: self.lengths.clone(),
+            counts: self.counts.clone(),
+            within: self.within,
             regexes: Arc::clone(&self.regexes),
         }
     }
@@ -103,6 +109,10 @@ fn finish(hash: u64, kind: u64) -> u64 {
 }
 
 impl Kind {
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     fn hash(self, hash: u64) -> u64 {
         finish(hash, self as u64 + 1)
     }
@@ -133,12 +143,41 @@ impl<R> HostIndex<R> {
             candidates: 0,
             patterns: Table::default(),
             lengths: Vec::new(),
+            counts: Vec::new(),
+            within: 0,
             regexes: Arc::default(),
         }
     }
 
     fn has(&self, kind: Kind, length: usize) -> bool {
-        self.lengths.get(length).is_some_and(|kinds| kinds[kind as usize] > 0)
+        self.lengths.get(length).is_some_and(|kinds| kinds & kind.bit() != 0)
+    }
+
+    /// Counts one key more.
+    fn count(&mut self, kind: Kind, length: usize) {
+        if self.lengths.len() <= length {
+            self.lengths.resize(length + 1, 0);
+        }
+        self.lengths[length] |= kind.bit();
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        match self.counts.binary_search_by_key(&(length, kind), |count| (count.0, count.1)) {
+            Ok(position) => self.counts[position].2 += 1,
+            Err(position) => self.counts.insert(position, (length, kind, 1)),
+        }
+        self.within += usize::from(kind == Kind::Within);
+    }
+
+    /// Counts one key less.
+    fn discount(&mut self, kind: Kind, length: usize) {
+        let key = (u32::try_from(length).unwrap_or(u32::MAX), kind);
+        let found = self.counts.binary_search_by_key(&key, |count| (count.0, count.1));
+        let Ok(position) = found else { return };
+        self.counts[position].2 -= 1;
+        if self.counts[position].2 == 0 {
+            self.counts.remove(position);
+            self.lengths[length] &= !kind.bit();
+        }
+        self.within -= usize::from(kind == Kind::Within);
     }
 
     /// The bucket of a key, made where there is none.
@@ -146,10 +185,7 @@ impl<R> HostIndex<R> {
         let hash = kind.hash(key.iter().copied().fold(START, extend));
         let is_meant = |bucket: &Arc<Bucket<R>>| bucket.kind == kind && *bucket.key == *key;
         if self.patterns.get(hash, is_meant).is_none() {
-            if self.lengths.len() <= key.len() {
-                self.lengths.resize(key.len() + 1, [0; 4]);
-            }
-            self.lengths[key.len()][kind as usize] += 1;
+            self.count(kind, key.len());
         }
         let new = || Arc::new(Bucket { kind, key: key.into(), entries: Vec::new(), patterns: 0 });
         Arc::make_mut(self.patterns.get_or_insert(hash, is_meant, new))
@@ -161,7 +197,7 @@ impl<R> HostIndex<R> {
         if bucket.entries.is_empty() && bucket.patterns == 0 {
             let hash = kind.hash(key.iter().copied().fold(START, extend));
             self.patterns.remove(hash, |bucket| bucket.kind == kind && *bucket.key == *key);
-            self.lengths[key.len()][kind as usize] -= 1;
+            self.discount(kind, key.len());
         }
     }
 }
@@ -225,7 +261,8 @@ impl<R: AsRef<Rule>> HostIndex<R> {
         search: &mut Search<'_>,
     ) -> Option<&Arc<Candidate<R>>> {
         // No key is longer than what lengths are known of.
-        let end = path.len().min((from.at + self.lengths.len()).saturating_sub(from.key));
+        let longest = (from.at + self.lengths.len()).saturating_sub(from.key + 1);
+        let end = path.len().min(longest);
         let mut beginnings = [(0_usize, 0_u64); REMEMBERED];
         let mut remembered = 0;
         let (mut at, mut hash) = (from.at, from.hash);
@@ -290,7 +327,7 @@ impl<R: AsRef<Rule>> HostIndex<R> {
         here: &Walk<'_>,
         search: &mut Search<'_>,
     ) -> Option<&Arc<Candidate<R>>> {
-        if !self.has_within() {
+        if self.within == 0 {
             return None;
         }
         let mut last = None;
@@ -305,11 +342,6 @@ impl<R: AsRef<Rule>> HostIndex<R> {
             last = self.ask(Kind::Within, path, &there, search).or(last);
         }
         last
-    }
-
-    fn has_within(&self) -> bool {
-        // Counted under no length that a key has.
-        self.lengths.first().is_some_and(|kinds| kinds[Kind::Within as usize] > 0)
     }
 
     fn ask(

@@ -61,10 +61,16 @@ impl MethodSet {
         Self(self.0 | other.0)
     }
 
+    /// The methods that it names.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        let named = METHODS.iter().enumerate();
+        let named = named.filter(move |(position, _)| self.0 & 1 << position != 0);
+        named.map(|(_, method)| method.as_str())
+    }
+
     /// The value of `Allow`.
     pub(crate) fn allow(self) -> Option<HeaderValue> {
-        let named = METHODS.iter().enumerate().filter(|(position, _)| self.0 & 1 << position != 0);
-        let list: Vec<&str> = named.map(|(_, method)| method.as_str()).collect();
+        let list: Vec<&str> = self.names().collect();
         HeaderValue::from_str(&list.join(", ")).ok()
     }
 }

@@ -6,6 +6,7 @@ use refgate_core::host::HostPattern;
 use refgate_core::pattern::PathPattern;
 
 use super::Candidate;
+use super::rule::Rule;
 
 /// How specific a host is: exact, then the longest wildcard, then none.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -16,8 +17,8 @@ enum HostRank<'c> {
     Any,
 }
 
-fn host_rank(candidate: &Candidate) -> HostRank<'_> {
-    match &candidate.host {
+fn host_rank(host: Option<&HostPattern>) -> HostRank<'_> {
+    match host {
         Some(HostPattern::Exact(host)) => HostRank::Exact(host),
         Some(HostPattern::Wildcard(suffix)) => HostRank::Wildcard(Reverse(suffix.len()), suffix),
         None => HostRank::Any,
@@ -32,21 +33,49 @@ fn compare_patterns(a: &PathPattern, b: &PathPattern) -> Ordering {
     }
 }
 
-/// Which of two candidates is asked first, by the rules of docs/configuration.md.
-pub(crate) fn compare(a: &Candidate, b: &Candidate) -> Ordering {
-    let (of_a, of_b) = (&a.route.conditions, &b.route.conditions);
-    let by = |a: usize, b: usize| b.cmp(&a);
-    host_rank(a)
-        .cmp(&host_rank(b))
-        .then_with(|| compare_patterns(&a.path, &b.path))
-        .then_with(|| of_b.priority.cmp(&of_a.priority))
-        .then_with(|| of_a.methods.is_open().cmp(&of_b.methods.is_open()))
-        .then_with(|| by(of_a.predicates.count(), of_b.predicates.count()))
-        .then_with(|| by(regex_length(&a.path), regex_length(&b.path)))
-        .then_with(|| a.route.service.cmp(&b.route.service))
-        .then_with(|| a.route.name.cmp(&b.route.name))
+/// What two candidates differ in, by the rules of docs/configuration.md, as a person would say of the
+/// one that is asked first.
+type Step<R> = (&'static str, fn(&Candidate<R>, &Candidate<R>) -> Ordering);
+
+fn steps<R: AsRef<Rule>>() -> [Step<R>; 8] {
+    [
+        ("a more specific host", |a, b| {
+            host_rank(a.host.as_ref()).cmp(&host_rank(b.host.as_ref()))
+        }),
+        ("a more specific path", |a, b| compare_patterns(&a.path, &b.path)),
+        ("a higher priority", |a, b| {
+            b.rule().conditions.priority.cmp(&a.rule().conditions.priority)
+        }),
+        ("named methods", |a, b| {
+            let is_open = |of: &Candidate<R>| of.rule().conditions.methods.is_open();
+            is_open(a).cmp(&is_open(b))
+        }),
+        ("more predicates", |a, b| {
+            let count = |of: &Candidate<R>| of.rule().conditions.predicates.count();
+            count(b).cmp(&count(a))
+        }),
+        ("a longer regular expression", |a, b| regex_length(&b.path).cmp(&regex_length(&a.path))),
+        ("a name that comes first", |a, b| {
+            let (a, b) = (a.rule(), b.rule());
+            (&a.service, &a.name).cmp(&(&b.service, &b.name))
+        }),
         // A route with two expressions that tie: any fixed order will do, it is the same route.
-        .then_with(|| a.path.cmp(&b.path))
+        ("a pattern that comes first", |a, b| a.path.cmp(&b.path)),
+    ]
+}
+
+/// Which of two candidates is asked first.
+pub(crate) fn compare<R: AsRef<Rule>>(a: &Candidate<R>, b: &Candidate<R>) -> Ordering {
+    let orders = steps().into_iter().map(|(_, step)| step(a, b));
+    orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// What the first of two candidates has before the second.
+pub(crate) fn advantage<R: AsRef<Rule>>(
+    first: &Candidate<R>,
+    second: &Candidate<R>,
+) -> Option<&'static str> {
+    steps().into_iter().find(|(_, step)| step(first, second).is_lt()).map(|(what, _)| what)
 }
 
 fn regex_length(path: &PathPattern) -> usize {

@@ -61,6 +61,7 @@ impl<V> Table<V> {
     }
 
     /// All values, in no order.
+    #[cfg(test)]
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.parts.iter().flat_map(|part| part.slots.iter().flatten()).map(|(_, value)| value)
     }
@@ -147,7 +148,8 @@ impl<V: Clone> Part<V> {
         // At most five of eight slots are taken: runs stay short.
         if (self.entries + 1) * 8 > self.slots.len() * 5 {
             let slots = (self.slots.len() * 2).max(FEWEST_SLOTS);
-            let old = std::mem::replace(&mut self.slots, std::iter::repeat_n(None, slots).collect());
+            let old =
+                std::mem::replace(&mut self.slots, std::iter::repeat_n(None, slots).collect());
             for (hash, value) in old.iter().flatten() {
                 self.put(*hash, value.clone());
             }

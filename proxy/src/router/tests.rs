@@ -9,13 +9,16 @@ use serde_json::{Value, json};
 use super::method::RequestMethod;
 use super::predicate::Request;
 use super::{Routed, Router};
+use crate::certificate::Certificates;
 use crate::metrics::Metrics;
-use crate::snapshot::compile::Parts;
+use crate::snapshot::Route;
+use crate::snapshot::compile::{Means, Parts};
+use crate::upstream::checks::Registry;
 
 /// A router over `{"service": {"runtime": {…}, "routes": {"route": {…}}}}`. An upstream is put in
 /// where the runtime has none; `"live": false` on a service is what core would have found.
-fn router(services: &Value) -> Router {
-    let mut candidates = Vec::new();
+fn router(services: &Value) -> Router<Route> {
+    let mut router = Router::default();
     for (name, service) in services.as_object().unwrap() {
         let mut findings = Vec::new();
         let mut runtime = service["runtime"].clone();
@@ -37,16 +40,21 @@ fn router(services: &Value) -> Router {
         let name = name.parse().unwrap();
         let live = service["live"].as_bool().unwrap_or(true);
         let parts = Parts { name: &name, routes: &routes, runtime: &runtime, live };
-        let compiled = parts.compile(None, &Metrics::default(), &mut findings);
+        let (metrics, checks) = (Metrics::default(), Registry::default());
+        let certificates = Certificates::default();
+        let means = Means { metrics: &metrics, checks: &checks, certificates: &certificates };
+        let compiled = parts.compile(None, means, &mut findings);
         assert_eq!(findings, []);
-        candidates.extend(compiled.unwrap().candidates.iter().cloned());
+        for candidate in compiled.unwrap().routes.values().flat_map(|route| route.iter()) {
+            router.insert(candidate);
+        }
     }
-    Router::new(candidates)
+    router
 }
 
 /// Asks `GET host/path?query | Header: value | from 10.0.0.1`; the answer is `service/route`,
 /// `404`, or `405` with what `Allow` says.
-fn ask(router: &Router, request: &str) -> String {
+fn ask(router: &Router<Route>, request: &str) -> String {
     let mut parts = request.split(" | ");
     let (method, target) = parts.next().unwrap().split_once(' ').unwrap();
     let slash = target.find('/').unwrap();
@@ -69,9 +77,9 @@ fn ask(router: &Router, request: &str) -> String {
     let method = RequestMethod::of(&method.parse().unwrap());
     let client = client.parse().unwrap();
     match router.find(&Request { host, path, query, method, headers: &headers, client }) {
-        Routed::To(index) => {
-            let route = &router.candidate(index).unwrap().route;
-            format!("{}/{}", route.service, route.name)
+        Routed::To(candidate) => {
+            let rule = candidate.rule();
+            format!("{}/{}", rule.service, rule.name)
         }
         Routed::MethodNotAllowed(allowed) => {
             format!("405 {}", allowed.allow().unwrap().to_str().unwrap())
@@ -389,8 +397,8 @@ fn stripped_prefixes() {
         [("/api", "/"), ("/api/", "/"), ("/api/x/y", "/x/y"), ("/raw/x", "/raw/x")]
     {
         let request = Request { host: "", path, query: None, method, headers: &headers, client };
-        let Routed::To(index) = router.find(&request) else { panic!("{path}") };
-        assert_eq!(router.candidate(index).unwrap().route.forwarded(path), forwarded);
+        let Routed::To(candidate) = router.find(&request) else { panic!("{path}") };
+        assert_eq!(candidate.route.forwarded(path), forwarded);
     }
 }
 

@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use serde::Serialize;
 
 use crate::gateway::Shared;
+use crate::status::GatewayStatus;
+use crate::upstream::checks::NodeHealth;
 
 /// Answers about one gateway.
 pub(crate) struct StatusServer {
@@ -31,7 +34,7 @@ impl StatusServer {
                     Answer::text(StatusCode::SERVICE_UNAVAILABLE, &format!("{reason}\n"))
                 }
             },
-            "/status" => match serde_json::to_vec_pretty(&*self.shared.status()) {
+            "/status" => match status(&self.shared) {
                 Ok(body) => Answer { status: StatusCode::OK, kind: "application/json", body },
                 Err(error) => {
                     Answer::text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n"))
@@ -48,6 +51,19 @@ impl StatusServer {
             ),
         }
     }
+}
+
+/// What `/status` says: the gateway, and every node that is checked.
+#[derive(Serialize)]
+struct Page<'s> {
+    #[serde(flatten)]
+    gateway: &'s GatewayStatus,
+    nodes: Vec<NodeHealth>,
+}
+
+fn status(shared: &Shared) -> serde_json::Result<Vec<u8>> {
+    let page = Page { gateway: &shared.status(), nodes: shared.nodes() };
+    serde_json::to_vec_pretty(&page)
 }
 
 struct Answer {

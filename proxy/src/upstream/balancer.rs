@@ -5,6 +5,8 @@
 
 mod chash;
 mod ewma;
+#[cfg(test)]
+mod laws;
 mod least_conn;
 mod p2c;
 mod roundrobin;

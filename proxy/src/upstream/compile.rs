@@ -1,7 +1,9 @@
 //! From the document of an upstream to the form that requests use.
 //!
-//! What is known about nodes is taken over from the snapshot before, by host and port; turns of
-//! round robin are, as long as the nodes are the same.
+//! What is known about nodes is taken over from the snapshot before, by host and port, and so are
+//! their checks; turns of round robin are, as long as the nodes are the same.
+
+mod checks;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,13 +14,16 @@ use pingora::tls::{CertificateDer, RootCertStore};
 use pingora::utils::tls::WrappedX509;
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::document::{self, BalancerType, Scheme};
+use refgate_core::name::CertificateName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::balancer::{Balancer, HashOn, Turns};
+use super::checks::Registry;
 use super::node::{Node, NodeKey, NodeState};
 use super::peer::Connections;
 use super::retry::RetryPolicy;
 use super::{PassHost, Times, Upstream};
+use crate::certificate::{Certificates, ShownToNodes};
 use crate::reference;
 
 /// Compiles one upstream; findings are about `file`.
@@ -28,6 +33,10 @@ pub(crate) struct Compiler<'c> {
     pub(crate) owner: &'c str,
     /// The same upstream in the snapshot before.
     pub(crate) previous: Option<&'c Upstream>,
+    /// Where nodes are checked; nothing when they need not be, because no request comes here.
+    pub(crate) checks: Option<&'c Registry>,
+    /// The certificates that nodes can be shown.
+    pub(crate) certificates: &'c Certificates,
 }
 
 impl Compiler<'_> {
@@ -46,7 +55,17 @@ impl Compiler<'_> {
             .enumerate()
             .map(|(index, node)| self.node(index, node, &host, &connections, findings))
             .collect();
-        let nodes: Vec<Node> = nodes.into_iter().collect::<Option<_>>()?;
+        let known = findings.len();
+        let common = self.common(document, &host, &connections, findings);
+        if findings.len() > known {
+            return None;
+        }
+        let mut nodes: Vec<Node> = nodes.into_iter().collect::<Option<_>>()?;
+        if let Some(common) = common {
+            for node in &mut nodes {
+                node.check = self.check(node, &common);
+            }
+        }
         let tiers = tiers(&nodes);
         let others = tiers.iter().map(Vec::len).sum::<usize>().saturating_sub(1);
         let retries = document.retries.unwrap_or(u32::try_from(others).unwrap_or(u32::MAX));
@@ -61,6 +80,10 @@ impl Compiler<'_> {
                 read: times.read.duration(),
             },
             http2: connections.only_http2(),
+            health: self.policy(&document.checks),
+            limit: document.max_in_flight,
+            load: self.previous.map_or_else(Arc::default, |before| Arc::clone(&before.load)),
+            shown: document.tls.client_certificate().zip(connections.shown),
             host,
             tiers,
             nodes,
@@ -109,6 +132,17 @@ impl Compiler<'_> {
                 }
             }
         };
+        let shown = match document.tls.client_certificate() {
+            None => None,
+            Some(name) => match self.certificate(&name) {
+                Some(shown) => Some(Arc::clone(shown)),
+                None => {
+                    let message = format!("the certificate {name} cannot be used");
+                    self.report("tls/client_certificate", Code::BadValue, message, findings);
+                    return None;
+                }
+            },
+        };
         let keepalive = &document.keepalive;
         // One request for a connection is none kept.
         let kept = keepalive.size > 0 && keepalive.requests != 1;
@@ -116,8 +150,13 @@ impl Compiler<'_> {
             scheme: document.scheme,
             verify: document.tls.verify,
             ca,
+            shown,
             idle: kept.then(|| keepalive.idle_timeout.duration()),
         })
+    }
+
+    fn certificate(&self, name: &CertificateName) -> Option<&Arc<ShownToNodes>> {
+        self.certificates.get(name)?.shown_to_nodes.as_ref()
     }
 
     fn node(
@@ -146,6 +185,7 @@ impl Compiler<'_> {
             priority: document.priority,
             host: HeaderValue::from_str(&host_header(&key, connections.scheme)).ok()?,
             peer: connections.peer(&server_name(&key, pass_host), self.owner),
+            check: None,
             state,
             key,
         })
@@ -339,9 +379,15 @@ mod tests {
             let mut findings = Vec::new();
             let read = document::Upstream::read(&document, &mut Reader::new("", &mut findings));
             let owner = "test/default";
-            Compiler { file: "", owner, previous: Some(previous) }
-                .upstream(&read.expect("a sound document"), &mut findings)
-                .expect("it compiles")
+            Compiler {
+                file: "",
+                owner,
+                previous: Some(previous),
+                checks: None,
+                certificates: &Certificates::default(),
+            }
+            .upstream(&read.expect("a sound document"), &mut findings)
+            .expect("it compiles")
         };
         let turns = |upstream: &Upstream| match &upstream.balancer {
             Balancer::RoundRobin(turns) => Arc::clone(turns),
@@ -365,8 +411,14 @@ mod tests {
             let mut findings = Vec::new();
             let read = document::Upstream::read(&json, &mut Reader::new("", &mut findings));
             let owner = "shop/default";
-            let compiled = Compiler { file: "runtime/shop.json", owner, previous: None }
-                .upstream(&read.expect("a sound document"), &mut findings);
+            let compiled = Compiler {
+                file: "runtime/shop.json",
+                owner,
+                previous: None,
+                checks: None,
+                certificates: &Certificates::default(),
+            }
+            .upstream(&read.expect("a sound document"), &mut findings);
             assert!(compiled.is_none());
             let secret = std::env::var("PWD").expect("a shell's variable");
             for finding in &findings {

@@ -1,5 +1,6 @@
 //! One node: who it is, and what is known about it while the gateway runs.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use http::HeaderValue;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::address::Addresses;
+use super::checks::Check;
 
 /// A node of an upstream.
 #[derive(Debug)]
@@ -22,6 +24,15 @@ pub(crate) struct Node {
     pub(crate) peer: HttpPeer,
     /// What is known about it; outlives the snapshot.
     pub(crate) state: Arc<NodeState>,
+    /// What watches its health; nothing: it counts as healthy.
+    pub(crate) check: Option<Arc<Check>>,
+}
+
+impl Node {
+    /// Whether checks have taken it out.
+    pub(crate) fn is_out(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.is_out())
+    }
 }
 
 /// What a node is recognised by from one snapshot to the next.
@@ -29,6 +40,16 @@ pub(crate) struct Node {
 pub(crate) struct NodeKey {
     pub(crate) host: String,
     pub(crate) port: u16,
+}
+
+impl fmt::Display for NodeKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(out, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(out, "{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// What is known about a node.

@@ -12,6 +12,7 @@ use refgate_core::document::Scheme;
 
 use super::Times;
 use super::upgrade::UpgradeConnect;
+use crate::certificate::ShownToNodes;
 
 /// HTTP/2 requests that share a connection.
 const H2_STREAMS: usize = 100;
@@ -23,6 +24,8 @@ pub(crate) struct Connections {
     pub(crate) verify: bool,
     /// Certificates to trust in the place of the system's, with the text that they came from.
     pub(crate) ca: Option<(Arc<CaType>, String)>,
+    /// What nodes are shown that ask for a certificate.
+    pub(crate) shown: Option<Arc<ShownToNodes>>,
     /// How long an idle connection is kept; nothing: none is.
     pub(crate) idle: Option<Duration>,
 }
@@ -37,8 +40,9 @@ impl Connections {
     ///
     /// `server_name` is what the node's certificate must be valid for; `owner` is what connections
     /// belong to. Pingora shares connections between peers that hash alike, and neither the
-    /// certificates to trust nor the protocol are in its hash: so they are in the group key, which
-    /// stays the same from snapshot to snapshot, and with it the pool.
+    /// certificates to trust nor the protocol are in its hash, of the certificate to show no more than
+    /// its serial number: so they are in the group key, which stays the same from snapshot to
+    /// snapshot, and with it the pool.
     pub(crate) fn peer(&self, server_name: &str, owner: &str) -> HttpPeer {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         // Without TLS the name would only split the pool.
@@ -48,7 +52,11 @@ impl Connections {
         let mut hasher = DefaultHasher::new();
         (owner, self.scheme.as_str(), self.verify).hash(&mut hasher);
         self.ca.as_ref().map(|(_, text)| text).hash(&mut hasher);
+        self.shown.as_ref().map(|shown| shown.hash).hash(&mut hasher);
         peer.group_key = hasher.finish();
+        // Without TLS the serial number, which Pingora looks at, would only split the pool.
+        let shown = self.shown.as_ref().filter(|_| tls);
+        peer.client_cert_key = shown.map(|shown| Arc::clone(&shown.pair));
         let options = &mut peer.options;
         match self.scheme {
             Scheme::Http => options.set_http_version(1, 1),

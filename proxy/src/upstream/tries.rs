@@ -9,6 +9,9 @@ use std::time::Instant;
 
 use super::Upstream;
 use super::address::LookupError;
+use super::checks::Passive;
+use super::health::Outcome;
+use super::load::Place;
 use super::node::{InFlight, Node};
 use super::retry::Failure;
 
@@ -25,6 +28,8 @@ pub(crate) struct Tries {
     /// Nodes that failed the request in this round.
     failed: Vec<usize>,
     current: Option<Current>,
+    /// The request's place among those that the upstream may have in flight.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,8 @@ pub(crate) struct Destination {
 pub(crate) enum NoDestination {
     #[error("no node of the upstream takes requests")]
     NoNode,
+    #[error("the upstream has as many requests in flight as it may")]
+    Overloaded,
     #[error(transparent)]
     Lookup(#[from] LookupError),
 }
@@ -83,6 +90,10 @@ impl Tries {
     ) -> Result<Destination, NoDestination> {
         if self.current.is_none() && self.retried == 0 && self.failed.is_empty() {
             self.deadline = upstream.retry.within.map(|within| Instant::now() + within);
+            if upstream.limit > 0 && self.place.is_none() {
+                let place = upstream.load.take(upstream.limit);
+                self.place = Some(place.ok_or(NoDestination::Overloaded)?);
+            }
         }
         loop {
             if self.current.is_none() {
@@ -109,12 +120,13 @@ impl Tries {
     }
 
     fn choose(&self, upstream: &Upstream, hash: u64) -> Option<Current> {
+        let spares = upstream.spares_nodes();
         let left = upstream.tiers.iter().find_map(|tier| {
-            if self.failed.is_empty() {
+            if self.failed.is_empty() && !spares {
                 return upstream.balancer.choose(&upstream.nodes, tier, hash);
             }
-            let left: Vec<usize> =
-                tier.iter().copied().filter(|node| !self.failed.contains(node)).collect();
+            let left = |node: &usize| !self.failed.contains(node) && upstream.takes(*node, spares);
+            let left: Vec<usize> = tier.iter().copied().filter(left).collect();
             upstream.balancer.choose(&upstream.nodes, &left, hash)
         });
         let node = left?;
@@ -174,6 +186,7 @@ impl Tries {
         {
             node.state.answered_after(current.began.elapsed());
         }
+        self.report(upstream, |passive| passive.outcome(status));
         if !upstream.retry.on_status(status, idempotent) || !self.may_go_on(upstream) {
             return false;
         }
@@ -190,11 +203,26 @@ impl Tries {
             let elapsed = current.began.elapsed().max(std::time::Duration::from_secs(1));
             node.state.answered_after(elapsed);
         }
+        self.report(upstream, |_| {
+            Some(if failure == Failure::Timeout { Outcome::Timeout } else { Outcome::Broken })
+        });
         if !upstream.retry.on_failure(failure, idempotent) || !self.may_go_on(upstream) {
             return false;
         }
         self.leave(upstream);
         true
+    }
+
+    /// Says of the current node what the request met there.
+    fn report(&self, upstream: &Upstream, met: impl Fn(&Passive) -> Option<Outcome>) {
+        if let Some(passive) = upstream.health.as_ref().and_then(|policy| policy.passive.as_ref())
+            && let Some(current) = &self.current
+            && let Some(check) =
+                upstream.nodes.get(current.node).and_then(|node| node.check.as_ref())
+            && let Some(outcome) = met(passive)
+        {
+            check.met(passive, outcome);
+        }
     }
 
     fn may_go_on(&self, upstream: &Upstream) -> bool {
@@ -213,7 +241,10 @@ impl Tries {
         if let Some(current) = self.current.take() {
             self.failed.push(current.node);
         }
-        if upstream.tiers.iter().flatten().all(|node| self.failed.contains(node)) {
+        let spares = upstream.spares_nodes();
+        let mut usable =
+            upstream.tiers.iter().flatten().filter(|node| upstream.takes(**node, spares));
+        if usable.all(|node| self.failed.contains(node)) {
             self.failed.clear();
         }
     }

@@ -5,12 +5,22 @@
 
 mod answers;
 mod client;
+mod client_certificate;
+mod encrypted;
 mod failures;
 mod forwarding;
+mod grpc;
+mod health;
+mod http2;
 mod lifecycle;
+mod limits;
+mod moody;
+mod observed;
 mod origin;
+mod overload;
 mod program;
 mod protocols;
 mod reload;
 mod repository;
+mod tls_origin;
 mod world;

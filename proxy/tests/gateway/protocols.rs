@@ -8,86 +8,12 @@ use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::listener::Listener;
-use pingora::tls::{CertificateDer, PrivateKeyDer, ServerConfig, TlsAcceptor};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
-use tempfile::NamedTempFile;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::io::Read as _;
 
 use crate::origin::{Origin, node};
+use crate::tls_origin::Tls;
 use crate::world::{World, runtime, service};
-
-/// An authority of our own, and a certificate of its for `localhost` and 127.0.0.1.
-struct Tls {
-    authority: NamedTempFile,
-    config: ServerConfig,
-}
-
-impl Tls {
-    fn new() -> Self {
-        pingora::tls::install_default_crypto_provider();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let mut authority = NamedTempFile::new().unwrap();
-        authority.write_all(issuer.pem().as_bytes()).unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![CertificateDer::from(own.der().to_vec())], key)
-            .unwrap();
-        Self { authority, config }
-    }
-
-    fn authority(&self) -> String {
-        format!("$file://{}", self.authority.path().display())
-    }
-
-    /// Serves HTTP/1.1 over TLS; the answer is the name that the client asked the server by.
-    fn serve(&self) -> SocketAddr {
-        let acceptor = TlsAcceptor::from(Arc::new(self.config.clone()));
-        serve(move |tcp| {
-            let acceptor = acceptor.clone();
-            async move {
-                let Ok(mut tls) = acceptor.accept(tcp).await else { return };
-                let name = tls.get_ref().1.server_name().unwrap_or("nobody").to_owned();
-                let mut buffer = vec![0; 4096];
-                while tls.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", name.len());
-                    let answer = [head.as_bytes(), name.as_bytes()].concat();
-                    if tls.write_all(&answer).await.is_err() || tls.flush().await.is_err() {
-                        return;
-                    }
-                }
-            }
-        })
-    }
-}
-
-/// Accepts connections on a port of its own, in a thread of its own.
-fn serve<F>(handle: impl Fn(tokio::net::TcpStream) -> F + Send + 'static) -> SocketAddr
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            loop {
-                let (tcp, _) = listener.accept().await.unwrap();
-                tokio::spawn(handle(tcp));
-            }
-        });
-    });
-    address
-}
 
 #[test]
 fn nodes_are_verified() {

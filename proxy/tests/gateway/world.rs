@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use refgate_proxy::{Gateway, GatewayOptions, GatewayStatus, start};
+use refgate_proxy::{Gateway, GatewayOptions, GatewayStatus, Limits, start};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
@@ -23,9 +23,13 @@ pub(crate) fn options(config: &Config) -> GatewayOptions {
         group: "test".parse().unwrap(),
         source: config.path(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        h2c: false,
+        tls_listen: None,
         status_listen: Some("127.0.0.1:0".parse().unwrap()),
         instance: "test-1".to_owned(),
         drain_timeout: DEADLINE,
+        limits: Limits::default(),
+        access_log: None,
     }
 }
 
@@ -38,7 +42,14 @@ impl World {
     }
 
     pub(crate) fn over(config: Config) -> Self {
-        let gateway = start(options(&config)).unwrap();
+        Self::over_with(config, |_| {})
+    }
+
+    /// A gateway with other options than the usual ones.
+    pub(crate) fn over_with(config: Config, change: impl FnOnce(&mut GatewayOptions)) -> Self {
+        let mut options = options(&config);
+        change(&mut options);
+        let gateway = start(options).unwrap();
         Self { config, gateway }
     }
 

@@ -1,0 +1,123 @@
+//! The certificates of a group, ready for handshakes: which one a client is shown, and what the
+//! client must show.
+//!
+//! They are part of the snapshot. A certificate that did not change keeps its compiled form, and with
+//! it the tickets of its clients; one that did change has new tickets, so that no client goes on with
+//! what the old one vouched for. Next: [`compile`] for how they are made, [`crate::gateway`]'s `tls`
+//! for the handshake.
+
+pub(crate) mod compile;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use pingora::utils::tls::CertKey;
+use refgate_core::document;
+use refgate_core::host::HostPattern;
+use refgate_core::name::CertificateName;
+use rustls::ServerConfig;
+
+use self::compile::FileState;
+
+/// The name of the certificate for clients that ask for no name, or for an unknown one.
+const DEFAULT: &str = "default";
+
+/// The certificates of a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates {
+    by_name: BTreeMap<CertificateName, Arc<Certificate>>,
+    exact: HashMap<String, Arc<Certificate>>,
+    /// By what stands behind `*.`.
+    wildcard: HashMap<String, Arc<Certificate>>,
+    default: Option<Arc<Certificate>>,
+    /// Whether any of them asks clients for a certificate.
+    asks_clients: bool,
+    /// Files that certificates were made of, or could not be made of.
+    files: Vec<FileState>,
+}
+
+/// A certificate that compiled.
+pub(crate) struct Certificate {
+    /// What it was made of.
+    document: document::Certificate,
+    files: Vec<FileState>,
+    /// How connections are served with it.
+    pub(crate) config: Arc<ServerConfig>,
+    /// Whose certificates clients must show.
+    pub(crate) authority: Option<Arc<ClientAuthority>>,
+    /// The same certificate and its key, for nodes that ask for one.
+    pub(crate) shown_to_nodes: Option<Arc<ShownToNodes>>,
+}
+
+/// A certificate and its key for nodes that ask for one.
+pub(crate) struct ShownToNodes {
+    pub(crate) pair: Arc<CertKey>,
+    /// A hash of all of it, by which connections that show it are told from others.
+    pub(crate) hash: u64,
+}
+
+/// Keys stay out of the log.
+impl fmt::Debug for ShownToNodes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ShownToNodes").finish_non_exhaustive()
+    }
+}
+
+/// Keys stay out of the log.
+impl fmt::Debug for Certificate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Certificate").field("snis", &self.document.snis).finish_non_exhaustive()
+    }
+}
+
+/// Authorities whose certificates clients must show.
+pub(crate) struct ClientAuthority {
+    /// Tells it from all others of this process. Equal ones are shared and have the same.
+    pub(crate) id: u64,
+    pem: String,
+    verifier: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+}
+
+impl Certificates {
+    /// The certificate for a client that asks for `sni`, in lower case: exact, then the longest
+    /// wildcard, then the default.
+    pub(crate) fn find(&self, sni: Option<&str>) -> Option<&Arc<Certificate>> {
+        let named = sni.and_then(|sni| {
+            self.exact.get(sni).or_else(|| {
+                let suffixes = sni.match_indices('.').filter(|(at, _)| *at > 0);
+                suffixes.filter_map(|(at, _)| self.wildcard.get(&sni[at + 1..])).next()
+            })
+        });
+        named.or(self.default.as_ref())
+    }
+
+    /// What a connection must have proven for a request to `host`: the id of an authority.
+    pub(crate) fn asked_for(&self, host: &str) -> Option<u64> {
+        if !self.asks_clients {
+            return None;
+        }
+        self.find(Some(host))?.authority.as_ref().map(|authority| authority.id)
+    }
+
+    /// The certificate of this name.
+    pub(crate) fn get(&self, name: &CertificateName) -> Option<&Arc<Certificate>> {
+        self.by_name.get(name)
+    }
+
+    fn insert(&mut self, name: CertificateName, certificate: Arc<Certificate>) {
+        for sni in &certificate.document.snis {
+            let (map, key) = match sni {
+                HostPattern::Exact(host) => (&mut self.exact, host),
+                HostPattern::Wildcard(suffix) => (&mut self.wildcard, suffix),
+            };
+            // A certificate in its last good form may name what has moved to another since.
+            map.entry(key.clone()).or_insert_with(|| Arc::clone(&certificate));
+        }
+        if name.as_str() == DEFAULT {
+            self.default = Some(Arc::clone(&certificate));
+        }
+        self.asks_clients |= certificate.authority.is_some();
+        self.by_name.insert(name, certificate);
+    }
+}

@@ -1,0 +1,214 @@
+//! From the certificates of a configuration to what handshakes need: references resolved, keys
+//! loaded and compared with their certificates.
+//!
+//! One that cannot be made keeps its last good form, and is tried again with every configuration and
+//! whenever a file of it changes.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use refgate_core::config::GroupConfig;
+use refgate_core::diagnostic::{Code, Diagnostic};
+use refgate_core::document;
+use refgate_core::name::CertificateName;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{RootCertStore, ServerConfig};
+
+use super::{Certificate, Certificates, ClientAuthority, ShownToNodes};
+use crate::reference;
+use pingora::utils::tls::CertKey;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// HTTP/2 where the client can.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Tells whether a file that a reference names is still the one that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileState {
+    path: String,
+    /// Device, inode, size, and time of the last change in nanoseconds; nothing when it is not there.
+    state: Option<(u64, u64, u64, i64, i64)>,
+}
+
+impl FileState {
+    fn of(path: &str) -> Self {
+        let found = std::fs::metadata(path).ok();
+        let state = found.map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()));
+        Self { path: path.to_owned(), state }
+    }
+
+    fn is_current(&self) -> bool {
+        Self::of(&self.path) == *self
+    }
+}
+
+/// Why a certificate cannot be used, and where in its document.
+struct Fault {
+    pointer: &'static str,
+    message: String,
+}
+
+impl Certificates {
+    /// Makes those of `config`, sharing with `previous` what did not change.
+    pub(crate) fn compile(
+        config: &GroupConfig,
+        previous: &Self,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let mut compiled = Self::default();
+        let mut kept: Vec<&CertificateName> = config.objects.faulty_certificates().collect();
+        for (name, document) in config.objects.certificates() {
+            let before = previous.by_name.get(name);
+            let unchanged = before.filter(|before| {
+                before.document == *document && before.files.iter().all(FileState::is_current)
+            });
+            // Before they are read: a change in between is found later.
+            let files = files_of(document);
+            compiled.files.extend(files.iter().cloned());
+            let made = match unchanged {
+                Some(before) => Ok(Arc::clone(before)),
+                None => {
+                    let known = compiled.by_name.values().chain(previous.by_name.values());
+                    let known: Vec<_> =
+                        known.filter_map(|certificate| certificate.authority.clone()).collect();
+                    Certificate::compile(document, files, &known).map(Arc::new)
+                }
+            };
+            match made {
+                Ok(certificate) => compiled.insert(name.clone(), certificate),
+                Err(Fault { pointer, message }) => {
+                    let file = format!("certificates/{name}.json");
+                    findings.push(Diagnostic::error(file, pointer, Code::BadValue, message));
+                    kept.push(name);
+                }
+            }
+        }
+        for name in kept {
+            if let Some(before) = previous.by_name.get(name) {
+                compiled.insert(name.clone(), Arc::clone(before));
+            }
+        }
+        compiled
+    }
+
+    /// Whether no file that a certificate names has changed since.
+    pub(crate) fn are_current(&self) -> bool {
+        self.files.iter().all(FileState::is_current)
+    }
+}
+
+fn files_of(document: &document::Certificate) -> Vec<FileState> {
+    let chain = document.certificate.as_str();
+    let texts = [chain, document.private_key.as_str()]
+        .into_iter()
+        .chain(document.client_ca.as_ref().map(document::certificate::CertificateChain::as_str));
+    texts.filter_map(|text| text.strip_prefix("$file://")).map(FileState::of).collect()
+}
+
+impl Certificate {
+    fn compile(
+        document: &document::Certificate,
+        files: Vec<FileState>,
+        known: &[Arc<ClientAuthority>],
+    ) -> Result<Self, Fault> {
+        let chain = resolve("/certificate", document.certificate.as_str())?;
+        let chain = certificates("/certificate", &chain)?;
+        let key = resolve("/private_key", document.private_key.as_str())?;
+        let fault = |pointer, message: &str| Fault { pointer, message: message.to_owned() };
+        // The reason could repeat a part of the text.
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|_| fault("/private_key", "what it stands for is no private key in PEM"))?;
+        let shown_to_nodes = ShownToNodes::new(&chain, &key).map(Arc::new);
+        let pair = CertifiedKey::from_der(chain, key, provider()).map_err(|error| {
+            let message = format!("the private key cannot be used with the certificate: {error}");
+            fault("/private_key", &message)
+        })?;
+        let authority = match &document.client_ca {
+            Some(authority) => {
+                let pem = resolve("/client_ca", authority.as_str())?;
+                let same = known.iter().find(|known| known.pem == pem).map(Arc::clone);
+                Some(same.map_or_else(|| ClientAuthority::new(pem).map(Arc::new), Ok)?)
+            }
+            None => None,
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| fault("", &error.to_string()))?;
+        let builder = match &authority {
+            Some(authority) => builder.with_client_cert_verifier(Arc::clone(&authority.verifier)),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        // Tickets of its own: a session goes on only with the certificate and the authority that it
+        // began with. Without chance to make them from, every handshake is a whole one.
+        if let Ok(tickets) = ring::Ticketer::new() {
+            config.ticketer = tickets;
+        }
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Self {
+            document: document.clone(),
+            files,
+            config: Arc::new(config),
+            authority,
+            shown_to_nodes,
+        })
+    }
+}
+
+impl ShownToNodes {
+    /// Nothing when Pingora could not parse it, which would end its task.
+    fn new(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> Option<Self> {
+        let key = key.secret_der().to_vec();
+        PrivateKeyDer::try_from(key.clone()).ok()?;
+        for certificate in chain {
+            X509Certificate::from_der(certificate).ok()?;
+        }
+        let chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.to_vec()).collect();
+        let mut hasher = DefaultHasher::new();
+        (&chain, &key).hash(&mut hasher);
+        let hash = hasher.finish();
+        Some(Self { pair: Arc::new(CertKey::new(chain, key)), hash })
+    }
+}
+
+impl ClientAuthority {
+    fn new(pem: String) -> Result<Self, Fault> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let fault = |message: String| Fault { pointer: "/client_ca", message };
+        let mut trusted = RootCertStore::empty();
+        for certificate in certificates("/client_ca", &pem)? {
+            trusted.add(certificate).map_err(|error| fault(error.to_string()))?;
+        }
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), Arc::clone(provider()));
+        let verifier = verifier.build().map_err(|error| fault(error.to_string()))?;
+        Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), pem, verifier })
+    }
+}
+
+fn resolve(pointer: &'static str, text: &str) -> Result<String, Fault> {
+    let value = reference::resolve(text);
+    value.map(Into::into).map_err(|error| Fault { pointer, message: error.to_string() })
+}
+
+fn certificates(pointer: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let fault = || Fault {
+        pointer,
+        message: "what it stands for is not one or more certificates in PEM".to_owned(),
+    };
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let certificates = certificates.map_err(|_| fault())?;
+    if certificates.is_empty() { Err(fault()) } else { Ok(certificates) }
+}
+
+fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(ring::default_provider()))
+}
