@@ -16,6 +16,7 @@ pub mod global_rule;
 pub mod group;
 pub mod reader;
 pub mod reference;
+pub mod retry_on;
 pub mod route;
 pub mod runtime;
 pub mod schema;
@@ -31,10 +32,11 @@ pub use consumer::{Consumer, Credential};
 pub use global_rule::GlobalRule;
 pub use group::{DirectEdits, EncodedSlashes, Group, GroupType, HttpSettings, Promotion};
 pub use reader::Reader;
+pub use retry_on::RetryOn;
 pub use route::{Match, Predicate, Route, RouteTimeout, Test};
 pub use runtime::{
-    Balancer, BalancerType, HashOn, Keepalive, Node, PassHost, RetryOn, Runtime, Scheme, Timeout,
-    Upstream, UpstreamTls,
+    Balancer, BalancerType, HashOn, Keepalive, Node, PassHost, Runtime, Scheme, Timeout, Upstream,
+    UpstreamTls,
 };
 pub use service::{Service, ServiceType};
 pub use value::{Method, Plugins, Regex, Seconds};

@@ -11,6 +11,7 @@ pub(crate) mod compile;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use pingora::utils::tls::CertKey;
 use refgate_core::document;
@@ -33,15 +34,19 @@ pub(crate) struct Certificates {
     default: Option<Arc<Certificate>>,
     /// Whether any of them asks clients for a certificate.
     asks_clients: bool,
-    /// Files that certificates were made of, or could not be made of.
-    files: Vec<FileState>,
+    /// Files that the certificates of the configuration are made of, or cannot be made of.
+    files: Vec<Arc<[FileState]>>,
+    /// Whether some are not those of the configuration, but their last good form, or none.
+    unfinished: bool,
+    /// Whether a file was seen to have changed.
+    renew: AtomicBool,
 }
 
 /// A certificate that compiled.
 pub(crate) struct Certificate {
     /// What it was made of.
     document: document::Certificate,
-    files: Vec<FileState>,
+    files: Arc<[FileState]>,
     /// How connections are served with it.
     pub(crate) config: Arc<ServerConfig>,
     /// Whose certificates clients must show.
@@ -98,6 +103,15 @@ impl Certificates {
             return None;
         }
         self.find(Some(host))?.authority.as_ref().map(|authority| authority.id)
+    }
+
+    /// Whether each certificate has the same compiled form as there.
+    pub(crate) fn are_those_of(&self, other: &Self) -> bool {
+        let same = |((name, own), (other_name, other)): ((_, _), (_, _))| {
+            name == other_name && Arc::ptr_eq(own, other)
+        };
+        self.by_name.len() == other.by_name.len()
+            && self.by_name.iter().zip(&other.by_name).all(same)
     }
 
     /// The certificate of this name.

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::tls::SslDigest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -173,6 +174,9 @@ impl ProxyHttp for Forwarder {
         if let Some(stream) = client_stream(session) {
             stream.request_began();
         }
+        if session.is_http2() {
+            ctx.stream = Some(self.shared.streams.open());
+        }
         let limits = &self.shared.limits;
         if session.get_keepalive().is_some() {
             // What the client asked for stands for "as long as you like" in Pingora.
@@ -260,8 +264,23 @@ impl ProxyHttp for Forwarder {
             websocket: route.websocket,
             upgrade: session.is_upgrade_req(),
             fresh: destination.fresh,
+            keep: destination.keep,
         };
         Ok(this.peer(&node.peer))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        connection: i32,
+        _digest: Option<&Digest>,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        let (route, tries) = ctx.route()?;
+        tries.connected(&route.upstream, connection, reused);
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -293,6 +312,10 @@ impl ProxyHttp for Forwarder {
             request.insert_header(header::HOST, told)?;
         }
         request.insert_header(request_id::HEADER, id.value().clone())?;
+        let upgrades = request.headers.contains_key(header::UPGRADE);
+        if tries.is_last() && request.version == Version::HTTP_11 && !upgrades {
+            request.insert_header(header::CONNECTION, HeaderValue::from_static("close"))?;
+        }
         if route.upstream.http2 && hop::takes_trailers(session.req_header()) {
             hop::restore_trailers(request)?;
         }

@@ -10,6 +10,7 @@ pub(crate) mod client_stream;
 mod limits;
 pub(crate) mod listener;
 mod shared;
+pub(crate) mod streams;
 pub(crate) mod tls;
 
 use std::io;
@@ -291,8 +292,12 @@ impl Service {
         }
         tracing::info!(group = %self.shared.group, "gateway drains");
         proxy.http_cleanup().await;
+        let all_ended = async {
+            all_closed.recv().await;
+            self.shared.streams.all_ended().await;
+        };
         tokio::select! {
-            _ = all_closed.recv() => {}
+            () = all_ended => {}
             () = tokio::time::sleep(self.drain_timeout) => {
                 tracing::warn!(group = %self.shared.group, "requests were cut off by the drain timeout");
             }

@@ -25,6 +25,10 @@ pub(crate) struct Metrics {
     pub(crate) faulty_reloads: Counter,
     /// Further tries after the first.
     pub(crate) retries: Counter,
+    /// Connections taken for requests.
+    pub(crate) opened_connections: Counter,
+    /// Of these, the ones that are over.
+    pub(crate) closed_connections: Counter,
     /// Connections that were closed because their client had enough.
     pub(crate) refused_connections: Counter,
     /// Connections that did not come to speak TLS.
@@ -166,6 +170,11 @@ impl Metrics {
         ];
         let connections = [
             (
+                "refgate_connections_total",
+                "Connections taken for requests.",
+                &self.opened_connections,
+            ),
+            (
                 "refgate_connections_refused_total",
                 "Connections closed because their client had too many.",
                 &self.refused_connections,
@@ -181,6 +190,15 @@ impl Metrics {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
             let _ = writeln!(text, "{name}{{group=\"{group}\"}} {count}");
         }
+        // Read in this order, so that the difference is never below zero.
+        let closed = self.closed_connections.get();
+        let open = self.opened_connections.get().saturating_sub(closed);
+        let _ = writeln!(
+            text,
+            "# HELP refgate_connections Connections for requests that are open.\n\
+             # TYPE refgate_connections gauge\n\
+             refgate_connections{{group=\"{group}\"}} {open}"
+        );
         if let Some(lost) = lost_lines {
             let _ = writeln!(
                 text,

@@ -166,7 +166,7 @@ impl Source {
     /// Publishes the same configuration anew when a file that a certificate names is another now, or
     /// is there at last: certificates and keys are renewed without a commit.
     fn renew(&mut self) {
-        if self.shared.snapshot.load().certificates.are_current() {
+        if !self.shared.snapshot.load().certificates.are_stale() {
             return;
         }
         if let Some(config) = self.config.take() {

@@ -13,6 +13,7 @@ pub(crate) mod balancer;
 pub(crate) mod checks;
 pub(crate) mod compile;
 pub(crate) mod health;
+pub(crate) mod keepalive;
 pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod peer;
@@ -28,6 +29,7 @@ use refgate_core::name::CertificateName;
 
 use self::balancer::Balancer;
 use self::checks::Policy;
+use self::keepalive::Keepalive;
 use self::load::Load;
 use self::node::Node;
 use self::retry::RetryPolicy;
@@ -52,6 +54,8 @@ pub(crate) struct Upstream {
     pub(crate) limit: u32,
     /// How many are; outlives the snapshot.
     pub(crate) load: Arc<Load>,
+    /// How long connections to its nodes live.
+    pub(crate) keepalive: Keepalive,
     /// What its nodes are shown when they ask for a certificate.
     pub(crate) shown: Option<(CertificateName, Arc<ShownToNodes>)>,
 }

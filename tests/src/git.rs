@@ -48,8 +48,9 @@ impl WorkTree {
         arguments: &[&str],
     ) -> anyhow::Result<Self> {
         let tree = Self::at(directory);
-        let ended =
-            run(git().args(["clone", "--quiet"]).args(arguments).arg(url).arg(&tree.directory))?;
+        // Maintenance of a clone goes on in the background and is in the way of the next command.
+        let quiet = ["clone", "--quiet", "-c", "gc.auto=0", "-c", "maintenance.auto=false"];
+        let ended = run(git().args(quiet).args(arguments).arg(url).arg(&tree.directory))?;
         anyhow::ensure!(ended.status.success(), "git clone {arguments:?}: {}", ended.stderr);
         Ok(tree)
     }

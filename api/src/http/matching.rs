@@ -93,9 +93,12 @@ impl Question {
         });
         let target = match (url, path) {
             (Some(url), None) => match split(&url) {
-                Some((authority, target)) => Some((authority.map(str::to_owned), target.to_owned())),
+                Some((authority, target)) => {
+                    Some((authority.map(str::to_owned), target.to_owned()))
+                }
                 None => {
-                    let message = format!("{url:?} is no http URL, and no path that begins with '/'");
+                    let message =
+                        format!("{url:?} is no http URL, and no path that begins with '/'");
                     refuse("/url".into(), Code::BadValue, message);
                     None
                 }

@@ -213,7 +213,8 @@ impl Loader<'_, '_> {
             services.remove_mut(service);
             users.remove_mut(service);
         }
-        let known_changed = basis.map(|_| changed.keys().cloned().collect());
+        let mut known_changed: Option<BTreeSet<ServiceName>> =
+            basis.map(|_| changed.keys().cloned().collect());
         let mut faulty = BTreeSet::new();
         for (service, places) in changed {
             let Some(content) = places.content else {
@@ -264,13 +265,21 @@ impl Loader<'_, '_> {
             &mut self.findings,
         )?;
         // A certificate can go while the services that use it stay as they are.
+        let same_certificates = previous
+            .is_some_and(|before| before.objects.has_same_certificates(self.object_folders));
         for service in &users.clone() {
+            let looked_at = known_changed.as_ref().is_none_or(|changed| changed.contains(service));
             let Some(config) = services.get(service).map(Arc::clone) else { continue };
-            if !validate::certificate_references(&config, &objects, &mut self.findings) {
+            if (looked_at || !same_certificates)
+                && !validate::certificate_references(&config, &objects, &mut self.findings)
+            {
                 claims.withdraw(&config);
                 services.remove_mut(service);
                 users.remove_mut(service);
                 faulty.insert(service.clone());
+                if let Some(changed) = &mut known_changed {
+                    changed.insert(service.clone());
+                }
             }
         }
         self.findings.sort();

@@ -88,6 +88,12 @@ impl GroupObjects {
         }
     }
 
+    /// Whether these are the names of the certificates in such folders.
+    pub(super) fn has_same_certificates(&self, folders: ObjectFolders) -> bool {
+        let kind = ObjectKind::Certificate;
+        self.folders.is_some_and(|own| own.of(kind) == folders.of(kind))
+    }
+
     /// Whether the tree has a certificate of this name, sound or not.
     pub(crate) fn has_certificate(&self, name: &CertificateName) -> bool {
         let name = ObjectName::Certificate(name.clone());

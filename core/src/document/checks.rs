@@ -27,8 +27,8 @@ document! {
 document! {
     /// Checks that the gateway makes on its own.
     pub struct ActiveChecks {
-        /// How a node is asked.
-        "type" r#type: CheckType = or("http"),
+        /// How a node is asked; absent: http or https, as the upstream's scheme has it.
+        "type" r#type: Option<CheckType> = Presence::Absent,
         /// The path, and query, that is asked for.
         "http_path" http_path: String = or("/"),
         /// The host that the node is told; empty: the one that "pass_host" gives, else the node's.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::checks::Checks;
 use super::reference::GATEWAY_PATTERN;
+use super::retry_on::RetryOn;
 use super::value::{SecondsOrNone, keyword};
 use super::{Presence, Reader, Seconds, Shape, document, or, schema};
 use crate::diagnostic::Code;
@@ -179,11 +180,11 @@ document! {
 document! {
     /// Idle connections to the nodes of an upstream.
     pub struct Keepalive {
-        /// How many are kept; 0: none.
+        /// How many are kept for each node; 0: none.
         "size" size: u32 = or(320),
         /// How long one is kept, in seconds.
         "idle_timeout" idle_timeout: Seconds = or(60),
-        /// How many requests one may carry.
+        /// How many requests one may carry, in HTTP/1.1; 0: any number.
         "requests" requests: u32 = or(1000),
     }
 }
@@ -197,57 +198,6 @@ document! {
         "ca" ca: String = or(""),
         /// Name of the group's certificate to show to the node; empty: none is shown.
         "client_certificate" client_certificate: String = or(""),
-    }
-}
-
-/// What makes another try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RetryOn {
-    /// No connection could be made; the node has seen nothing of the request.
-    Connect,
-    /// A time ran out.
-    Timeout,
-    /// The connection broke before an answer.
-    Reset,
-    /// Any status from 500 to 599.
-    ServerError,
-    /// This status.
-    Status(u16),
-}
-
-impl Shape for RetryOn {
-    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
-        match at.text(json)? {
-            "connect" => Some(Self::Connect),
-            "timeout" => Some(Self::Timeout),
-            "reset" => Some(Self::Reset),
-            "5xx" => Some(Self::ServerError),
-            other => {
-                let digits = other.len() == 3 && other.bytes().all(|byte| byte.is_ascii_digit());
-                let status =
-                    other.parse().ok().filter(|status| digits && (400..600).contains(status));
-                if status.is_none() {
-                    at.error_with_hint(
-                        Code::BadValue,
-                        format!("{other:?} is nothing that makes another try"),
-                        "one of connect, timeout, reset, 5xx, or a status such as \"503\"",
-                    );
-                }
-                status.map(Self::Status)
-            }
-        }
-    }
-
-    fn schema() -> Value {
-        let words = schema::words(&[
-            ("connect", "No connection could be made; the node has seen nothing.".to_owned()),
-            ("timeout", "A time ran out.".to_owned()),
-            ("reset", "The connection broke before an answer.".to_owned()),
-            ("5xx", "Any status from 500 to 599.".to_owned()),
-        ]);
-        let mut status = schema::text("^[45][0-9][0-9]$");
-        status["description"] = json!("This status.");
-        json!({"anyOf": [words, status]})
     }
 }
 

@@ -668,7 +668,7 @@ fn a_content_whose_number_is_on_its_way_gets_no_other() {
     let f = stage();
     let tip = head(&f, "test");
     let update = begins("refs/tags/b/1.0.0", tip);
-    assert_eq!(told(&f, &editor("eve"), &[update.clone()]).0, [""; 0]);
+    assert_eq!(told(&f, &editor("eve"), std::slice::from_ref(&update)).0, [""; 0]);
     let number = |version: &str| Operation::TagVersion {
         service: name("b"),
         version: version.to_owned(),

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use pingora::utils::tls::CertKey;
 use refgate_core::config::GroupConfig;
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::document;
@@ -20,10 +21,10 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
 use super::{Certificate, Certificates, ClientAuthority, ShownToNodes};
 use crate::reference;
-use pingora::utils::tls::CertKey;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// HTTP/2 where the client can.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -58,26 +59,39 @@ impl Certificates {
     /// Makes those of `config`, sharing with `previous` what did not change.
     pub(crate) fn compile(
         config: &GroupConfig,
-        previous: &Self,
+        previous: &Arc<Self>,
         findings: &mut Vec<Diagnostic>,
-    ) -> Self {
+    ) -> Arc<Self> {
+        if previous.is_of(config) {
+            return Arc::clone(previous);
+        }
+        let renew = previous.renew.load(Ordering::Relaxed);
         let mut compiled = Self::default();
         let mut kept: Vec<&CertificateName> = config.objects.faulty_certificates().collect();
+        compiled.unfinished = !kept.is_empty();
         for (name, document) in config.objects.certificates() {
             let before = previous.by_name.get(name);
             let unchanged = before.filter(|before| {
-                before.document == *document && before.files.iter().all(FileState::is_current)
+                // Files are looked at from time to time, not with every configuration.
+                let is_current = || before.files.iter().all(FileState::is_current);
+                before.document == *document && (!renew || is_current())
             });
-            // Before they are read: a change in between is found later.
-            let files = files_of(document);
-            compiled.files.extend(files.iter().cloned());
             let made = match unchanged {
-                Some(before) => Ok(Arc::clone(before)),
+                Some(before) => {
+                    compiled.files.push(Arc::clone(&before.files));
+                    Ok(Arc::clone(before))
+                }
                 None => {
-                    let known = compiled.by_name.values().chain(previous.by_name.values());
-                    let known: Vec<_> =
-                        known.filter_map(|certificate| certificate.authority.clone()).collect();
-                    Certificate::compile(document, files, &known).map(Arc::new)
+                    // Before they are read: a change in between is found later.
+                    let files = files_of(document);
+                    compiled.files.push(Arc::clone(&files));
+                    let certificates =
+                        || compiled.by_name.values().chain(previous.by_name.values());
+                    let known = |pem: &str| {
+                        let mut known = certificates().filter_map(|it| it.authority.as_ref());
+                        known.find(|known| known.pem == pem).map(Arc::clone)
+                    };
+                    Certificate::compile(document, files, known).map(Arc::new)
                 }
             };
             match made {
@@ -86,6 +100,7 @@ impl Certificates {
                     let file = format!("certificates/{name}.json");
                     findings.push(Diagnostic::error(file, pointer, Code::BadValue, message));
                     kept.push(name);
+                    compiled.unfinished = true;
                 }
             }
         }
@@ -94,16 +109,34 @@ impl Certificates {
                 compiled.insert(name.clone(), Arc::clone(before));
             }
         }
-        compiled
+        Arc::new(compiled)
     }
 
-    /// Whether no file that a certificate names has changed since.
-    pub(crate) fn are_current(&self) -> bool {
-        self.files.iter().all(FileState::is_current)
+    /// Whether these are those of `config` already.
+    fn is_of(&self, config: &GroupConfig) -> bool {
+        let mut own = self.by_name.iter();
+        let is_own = |(name, document): (&CertificateName, &document::Certificate)| {
+            own.next().is_some_and(|(own, it)| own == name && it.document == *document)
+        };
+        !self.unfinished
+            && !self.renew.load(Ordering::Relaxed)
+            && config.objects.faulty_certificates().next().is_none()
+            && config.objects.certificates().all(is_own)
+            && own.next().is_none()
+    }
+
+    /// Whether a file that a certificate names is another now, or is there at last. If so, the next
+    /// configuration looks at all of them.
+    pub(crate) fn are_stale(&self) -> bool {
+        let stale = !self.files.iter().all(|files| files.iter().all(FileState::is_current));
+        if stale {
+            self.renew.store(true, Ordering::Relaxed);
+        }
+        stale
     }
 }
 
-fn files_of(document: &document::Certificate) -> Vec<FileState> {
+fn files_of(document: &document::Certificate) -> Arc<[FileState]> {
     let chain = document.certificate.as_str();
     let texts = [chain, document.private_key.as_str()]
         .into_iter()
@@ -114,8 +147,8 @@ fn files_of(document: &document::Certificate) -> Vec<FileState> {
 impl Certificate {
     fn compile(
         document: &document::Certificate,
-        files: Vec<FileState>,
-        known: &[Arc<ClientAuthority>],
+        files: Arc<[FileState]>,
+        known: impl Fn(&str) -> Option<Arc<ClientAuthority>>,
     ) -> Result<Self, Fault> {
         let chain = resolve("/certificate", document.certificate.as_str())?;
         let chain = certificates("/certificate", &chain)?;
@@ -132,8 +165,8 @@ impl Certificate {
         let authority = match &document.client_ca {
             Some(authority) => {
                 let pem = resolve("/client_ca", authority.as_str())?;
-                let same = known.iter().find(|known| known.pem == pem).map(Arc::clone);
-                Some(same.map_or_else(|| ClientAuthority::new(pem).map(Arc::new), Ok)?)
+                let authority = known(&pem).map(Ok);
+                Some(authority.unwrap_or_else(|| ClientAuthority::new(pem).map(Arc::new))?)
             }
             None => None,
         };

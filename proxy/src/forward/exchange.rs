@@ -12,6 +12,7 @@ use refgate_core::name::GroupName;
 use super::client::Client;
 use crate::access_log::AccessLog;
 use crate::access_log::line::Entry;
+use crate::gateway::streams::OpenStream;
 use crate::request_id::RequestId;
 use crate::respond::Refusal;
 use crate::router::Candidate;
@@ -44,6 +45,8 @@ pub(crate) struct Exchange {
     pub(crate) tried: Option<Instant>,
     /// When the header of the answer came that counts.
     pub(crate) answered: Option<Instant>,
+    /// Of a request in HTTP/2: its gateway waits for it.
+    pub(crate) stream: Option<OpenStream>,
     tries: Tries,
 }
 
@@ -63,6 +66,7 @@ impl Exchange {
             began: Instant::now(),
             tried: None,
             answered: None,
+            stream: None,
             tries: Tries::default(),
         }
     }

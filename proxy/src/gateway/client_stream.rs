@@ -25,6 +25,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::limits::Limits;
 use super::tls::Encrypted;
 use crate::respond;
 
@@ -62,6 +63,9 @@ pub(crate) struct ClientStream {
     /// How much of the preface of HTTP/2 is to come yet.
     preface: usize,
     header_timeout: Duration,
+    idle_timeout: Duration,
+    /// Whether the client has said anything yet.
+    silent: bool,
     opened: Instant,
     /// Whether the proxy holds a request of this connection.
     proxying: AtomicBool,
@@ -81,15 +85,18 @@ impl ClientStream {
         transport: Transport,
         serves: Serves,
         is_http2: bool,
-        header_timeout: Duration,
+        limits: &Limits,
     ) -> Self {
         let opened = Instant::now();
+        let header_timeout = limits.header_timeout;
         Self {
             io: BufWriter::with_capacity(WRITE_BUFFER, transport),
             serves,
             is_http2,
             preface: if is_http2 { PREFACE.len() } else { 0 },
             header_timeout,
+            idle_timeout: limits.idle_timeout,
+            silent: true,
             opened,
             proxying: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
@@ -139,6 +146,9 @@ impl ClientStream {
                 0 => None,
                 millis => Some(self.opened + Duration::from_millis(millis)),
             }
+        } else if self.silent && !self.is_http2 {
+            // Between requests Pingora keeps the time.
+            Some(self.opened + self.idle_timeout)
         } else {
             self.header_deadline()
         }
@@ -182,6 +192,7 @@ impl AsyncRead for ClientStream {
             };
         }
         let bytes = buf.filled().len() - before;
+        self.silent &= bytes == 0;
         if self.is_http2 {
             self.preface = self.preface.saturating_sub(bytes);
             if self.preface == 0 {
@@ -368,7 +379,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         let transport = Transport::Plain(accepted.into());
-        (client, ClientStream::new(transport, Serves::Proxy, is_http2, HEADER_TIMEOUT))
+        (client, ClientStream::new(transport, Serves::Proxy, is_http2, &Limits::default()))
     }
 
     async fn read(stream: &mut ClientStream) -> io::Result<usize> {
@@ -416,6 +427,14 @@ mod tests {
         stream.request_ended();
         let late = tokio::time::timeout(HEADER_TIMEOUT * 3, read(&mut stream)).await;
         assert!(late.is_err(), "{late:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_may_not_be_silent_for_ever() {
+        let (_client, mut stream) = pair().await;
+        let began = Instant::now();
+        assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), Limits::default().idle_timeout.as_secs());
     }
 
     #[tokio::test(start_paused = true)]

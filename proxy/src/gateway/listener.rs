@@ -35,7 +35,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive {
 };
 
 /// Held by everything that keeps a connection open; when the last one is dropped, all are closed.
-pub(crate) type Open = mpsc::Sender<()>;
+pub(crate) type KeptOpen = mpsc::Sender<()>;
 
 /// What clients speak to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Listener {
         app: Arc<A>,
         shared: Arc<Shared>,
         mut shutdown: ShutdownWatch,
-        open: Open,
+        open: KeptOpen,
     ) where
         A: ServerApp + Send + Sync + 'static,
     {
@@ -100,6 +100,7 @@ impl Listener {
                     let _ = stream.set_keepalive(&KEEPALIVE);
                     let (app, shutdown, open) = (app.clone(), shutdown.clone(), open.clone());
                     let shared = Arc::clone(&shared);
+                    let counted = (counted, Open::new(&shared, serves));
                     tokio::spawn(async move {
                         let opened = ready(stream, serves, speaks, &shared).await;
                         drop(shared);
@@ -138,6 +139,26 @@ impl Listener {
     }
 }
 
+/// A connection for requests, as long as it is open, in the metrics.
+struct Open(Option<Arc<Shared>>);
+
+impl Open {
+    fn new(shared: &Arc<Shared>, serves: Serves) -> Self {
+        Self((serves == Serves::Proxy).then(|| {
+            shared.metrics.opened_connections.add(1);
+            Arc::clone(shared)
+        }))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.metrics.closed_connections.add(1);
+        }
+    }
+}
+
 /// Brings a connection to where requests begin; nothing when that fails.
 async fn ready(
     mut tcp: TcpStream,
@@ -145,7 +166,6 @@ async fn ready(
     speaks: Speaks,
     shared: &Shared,
 ) -> Option<ClientStream> {
-    let header_timeout = shared.limits.header_timeout;
     let (transport, is_http2) = match speaks {
         Speaks::Http1 => (Transport::Plain(tcp), false),
         Speaks::Http1OrHttp2 => {
@@ -164,7 +184,7 @@ async fn ready(
             }
         },
     };
-    Some(ClientStream::new(transport, serves, is_http2, header_timeout))
+    Some(ClientStream::new(transport, serves, is_http2, &shared.limits))
 }
 
 /// Whether what the client says first is the preface of HTTP/2. It stays to be read.

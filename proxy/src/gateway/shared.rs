@@ -10,6 +10,7 @@ use refgate_core::name::{CommitId, GroupName};
 use tokio::sync::watch;
 
 use super::limits::{Connections, Limits};
+use super::streams::Streams;
 use crate::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// The health checks of nodes.
     pub(crate) checks: Registry,
+    /// Requests that are served apart from their connections.
+    pub(crate) streams: Arc<Streams>,
     pub(crate) limits: Limits,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Open connections of each client, while that is limited.
@@ -57,6 +60,7 @@ impl Shared {
             snapshot: ArcSwap::default(),
             metrics: Metrics::default(),
             checks: Registry::default(),
+            streams: Arc::default(),
             limits,
             access_log,
             connections: Arc::default(),

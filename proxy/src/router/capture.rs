@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn values() {
-        let table: [(&str, &str, &str, &[(&str, &str)]); 4] = [
+        type Values = &'static [(&'static str, &'static str)];
+        let table: [(&str, &str, &str, Values); 4] = [
             (
                 "/users/{id}/posts/{post}",
                 "/api",

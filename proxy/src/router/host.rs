@@ -304,7 +304,10 @@ impl<R: AsRef<Rule>> HostIndex<R> {
                 }
                 let segment = path[here.at..].iter().position(|byte| *byte == b'/');
                 let end = segment.map_or(path.len(), |length| here.at + length);
-                if end == here.at || self.bucket_at(Kind::Branch, path, here).is_none() {
+                // The hash alone will do: a walk that begins in error finds nothing, as what it finds is
+                // compared as a whole.
+                let hash = Kind::Branch.hash(here.hash);
+                if end == here.at || self.patterns.get(hash, |_| true).is_none() {
                     return None;
                 }
                 let segment = Segment { key: here.key, start: here.at, end, before: here.segment };
@@ -354,13 +357,10 @@ impl<R: AsRef<Rule>> HostIndex<R> {
         if !self.has(kind, here.key) {
             return None;
         }
-        bucket::first(&self.bucket_at(kind, path, here)?.entries, search)
-    }
-
-    fn bucket_at(&self, kind: Kind, path: &[u8], here: &Walk<'_>) -> Option<&Bucket<R>> {
         let is_meant =
             |bucket: &Arc<Bucket<R>>| bucket.kind == kind && here.has_come(&bucket.key, path);
-        self.patterns.get(kind.hash(here.hash), is_meant).map(AsRef::as_ref)
+        let bucket = self.patterns.get(kind.hash(here.hash), is_meant)?;
+        bucket::first(&bucket.entries, search)
     }
 }
 

@@ -323,12 +323,11 @@ mod tests {
                     test.holds_of_header(&headers, &header_name),
                     test.holds(read.as_deref())
                 );
-                let query = Some(query.as_str());
-                let read = query.unwrap().split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
+                let read = query.split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
                     let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
                     (decode(own) == name).then(|| decode(value))
                 });
-                prop_assert_eq!(test.holds_of_parameter(query, &name), test.holds(read.as_deref()));
+                prop_assert_eq!(test.holds_of_parameter(Some(&query), &name), test.holds(read.as_deref()));
             }
             // A cookie without a name is asked for by nobody.
             let name = if name.is_empty() { "a" } else { &name };

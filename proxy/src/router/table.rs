@@ -200,7 +200,7 @@ mod tests {
         /// Against a plain map, with hashes that collide in all ways; copies stay as they were.
         #[test]
         fn as_a_map(steps in proptest::collection::vec((any::<bool>(), 0_u64..96), 0..400)) {
-            let hash = |key: u64| (key % 7) << 61 | key % 13;
+            let hash = |key: u64| ((key % 7) << 61) | (key % 13);
             let mut table: Table<(u64, usize)> = Table::default();
             let mut model: BTreeMap<u64, usize> = BTreeMap::new();
             let mut copies = Vec::new();

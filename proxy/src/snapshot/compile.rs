@@ -42,7 +42,6 @@ pub(crate) fn compile(
 ) -> Outcome {
     let mut findings = Vec::new();
     let certificates = Certificates::compile(config, &previous.certificates, &mut findings);
-    let certificates = Arc::new(certificates);
     let mut snapshot = Snapshot {
         commit: config.commit.to_string().into(),
         certificates: Arc::clone(&certificates),
@@ -54,7 +53,10 @@ pub(crate) fn compile(
     };
     let names: BTreeSet<&ServiceName> = match changed {
         Some(changed) => {
-            changed.iter().chain(&previous.unfinished).chain(&previous.certificate_users).collect()
+            let users = &previous.certificate_users;
+            let same = certificates.are_those_of(&previous.certificates);
+            let users = users.iter().filter(|_| !same);
+            changed.iter().chain(&previous.unfinished).chain(users).collect()
         }
         None => config.services.keys().chain(previous.services.keys()).collect(),
     };
@@ -279,3 +281,6 @@ impl<'p> Parts<'p> {
 fn value(text: &str) -> Result<Cow<'_, str>, String> {
     reference::resolve(text).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,11 +35,6 @@ pub(crate) enum Balancer {
 }
 
 impl Balancer {
-    /// Whether requests in flight are to be counted.
-    pub(crate) fn counts_in_flight(&self) -> bool {
-        matches!(self, Self::LeastConnections(_) | Self::Ewma(_) | Self::PowerOfTwo(_))
-    }
-
     /// Whether times of answers are to be kept.
     pub(crate) fn takes_latency(&self) -> bool {
         matches!(self, Self::Ewma(_))

@@ -66,6 +66,8 @@ pub(crate) struct Check {
     health: Arc<Health>,
     probe: Arc<Probe>,
     task: Option<AbortHandle>,
+    /// Its number among those that watch the node.
+    number: u64,
 }
 
 /// Which node of which upstream.
@@ -95,6 +97,7 @@ impl Drop for Check {
         if let Some(task) = &self.task {
             task.abort();
         }
+        self.health.leave(self.number);
     }
 }
 
@@ -179,19 +182,26 @@ impl Registry {
         }
         let place = Arc::new(Place { owner: owner.to_owned(), node: node.to_owned() });
         let health = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.health));
+        let number = health.enter();
         let probe = Arc::new(probe);
         let task = self.runtime.get().map(|runtime| {
             let (place, health) = (Arc::clone(&place), Arc::clone(&health));
             let (probe, asking) = (Arc::clone(&probe), Arc::clone(&self.asking));
             let offset = task::offset(&(&*place.owner, &*place.node));
             let run = async move {
-                let ask = || probe.ask(&asking);
+                let ask = async || {
+                    // An older check runs on until nothing has it any more, and must not contradict.
+                    if !health.heeds(number) {
+                        return None;
+                    }
+                    probe.ask(&asking).await.filter(|_| health.heeds(number))
+                };
                 let tell = |change| place.tell(change);
                 task::run(&health, &probe.pace, offset, ask, tell).await;
             };
             runtime.spawn(run).abort_handle()
         });
-        Arc::new(Check { place, health, probe, task })
+        Arc::new(Check { place, health, probe, task, number })
     }
 }
 

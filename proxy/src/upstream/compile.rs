@@ -4,26 +4,24 @@
 //! their checks; turns of round robin are, as long as the nodes are the same.
 
 mod checks;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
-use pingora::protocols::tls::CaType;
-use pingora::tls::{CertificateDer, RootCertStore};
-use pingora::utils::tls::WrappedX509;
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::document::{self, BalancerType, Scheme};
-use refgate_core::name::CertificateName;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
+use self::tls::server_name;
 use super::balancer::{Balancer, HashOn, Turns};
 use super::checks::Registry;
+use super::keepalive::Keepalive;
 use super::node::{Node, NodeKey, NodeState};
-use super::peer::Connections;
+use super::peer::{Connections, H2_STREAMS};
 use super::retry::RetryPolicy;
 use super::{PassHost, Times, Upstream};
-use crate::certificate::{Certificates, ShownToNodes};
+use crate::certificate::Certificates;
 use crate::reference;
 
 /// Compiles one upstream; findings are about `file`.
@@ -80,6 +78,7 @@ impl Compiler<'_> {
                 read: times.read.duration(),
             },
             http2: connections.only_http2(),
+            keepalive: keepalive(&document.keepalive, &connections),
             health: self.policy(&document.checks),
             limit: document.max_in_flight,
             load: self.previous.map_or_else(Arc::default, |before| Arc::clone(&before.load)),
@@ -111,52 +110,6 @@ impl Compiler<'_> {
                 }
             }
         }
-    }
-
-    fn connections(
-        &self,
-        document: &document::Upstream,
-        findings: &mut Vec<Diagnostic>,
-    ) -> Option<Connections> {
-        let ca = if document.tls.ca.is_empty() {
-            None
-        } else {
-            let text = self.resolve("tls/ca", &document.tls.ca, findings)?.into_owned();
-            match certificates(&text) {
-                Ok(certificates) => Some((certificates, text)),
-                Err(reason) => {
-                    let message =
-                        format!("{} has no usable certificates: {reason}", document.tls.ca);
-                    self.report("tls/ca", Code::BadValue, message, findings);
-                    return None;
-                }
-            }
-        };
-        let shown = match document.tls.client_certificate() {
-            None => None,
-            Some(name) => match self.certificate(&name) {
-                Some(shown) => Some(Arc::clone(shown)),
-                None => {
-                    let message = format!("the certificate {name} cannot be used");
-                    self.report("tls/client_certificate", Code::BadValue, message, findings);
-                    return None;
-                }
-            },
-        };
-        let keepalive = &document.keepalive;
-        // One request for a connection is none kept.
-        let kept = keepalive.size > 0 && keepalive.requests != 1;
-        Some(Connections {
-            scheme: document.scheme,
-            verify: document.tls.verify,
-            ca,
-            shown,
-            idle: kept.then(|| keepalive.idle_timeout.duration()),
-        })
-    }
-
-    fn certificate(&self, name: &CertificateName) -> Option<&Arc<ShownToNodes>> {
-        self.certificates.get(name)?.shown_to_nodes.as_ref()
     }
 
     fn node(
@@ -263,6 +216,12 @@ impl Compiler<'_> {
     }
 }
 
+/// The requests that the connections which stay open can have carried at once.
+fn keepalive(document: &document::Keepalive, connections: &Connections) -> Keepalive {
+    let streams = if connections.only_http2() { u32::from(H2_STREAMS) } else { 1 };
+    Keepalive { in_flight: document.size.saturating_mul(streams), requests: document.requests }
+}
+
 /// Positions of nodes that are not drained, by priority, the highest first.
 fn tiers(nodes: &[Node]) -> Vec<Vec<usize>> {
     let mut priorities: Vec<i32> =
@@ -282,46 +241,6 @@ fn tiers(nodes: &[Node]) -> Vec<Vec<usize>> {
 fn host_header(key: &NodeKey, scheme: Scheme) -> String {
     let host = if key.host.contains(':') { format!("[{}]", key.host) } else { key.host.clone() };
     if key.port == scheme.default_port() { host } else { format!("{host}:{}", key.port) }
-}
-
-/// The name that a node's certificate must be valid for.
-///
-/// The host that the node is told, when the group says which; else the node's own. Never the
-/// client's: a client must not choose against which name a node is verified. An address is a name
-/// too, for Pingora takes an empty one as leave not to verify.
-fn server_name(key: &NodeKey, pass_host: &PassHost) -> String {
-    match pass_host {
-        PassHost::Client | PassHost::Node => key.host.clone(),
-        PassHost::Fixed(host) => {
-            let host = host.to_str().unwrap_or(&key.host);
-            match host.strip_prefix('[') {
-                Some(rest) => rest.split(']').next().unwrap_or(rest).to_owned(),
-                None => host.split(':').next().unwrap_or(host).to_owned(),
-            }
-        }
-    }
-}
-
-/// The certificates of a PEM text. They are tried out here, because what Pingora cannot parse ends
-/// its task.
-fn certificates(pem: &str) -> Result<Arc<CaType>, String> {
-    let mut trusted = RootCertStore::empty();
-    let mut certificates = Vec::new();
-    for block in x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes()) {
-        let block = block.map_err(|error| error.to_string())?;
-        if block.label != "CERTIFICATE" {
-            return Err(format!("it holds a {}", block.label));
-        }
-        let wrapped = WrappedX509::try_new(block.contents.clone(), |der: &Vec<u8>| {
-            X509Certificate::from_der(der).map(|(_, certificate)| certificate)
-        });
-        certificates.push(wrapped.map_err(|error| error.to_string())?);
-        trusted.add(CertificateDer::from(block.contents)).map_err(|error| error.to_string())?;
-    }
-    if certificates.is_empty() {
-        return Err("there are none in it".to_owned());
-    }
-    Ok(certificates.into())
 }
 
 #[cfg(test)]
@@ -347,16 +266,6 @@ mod tests {
             let key = NodeKey { host: host.to_owned(), port };
             assert_eq!(host_header(&key, scheme), told);
         }
-    }
-
-    #[test]
-    fn names_that_certificates_are_for() {
-        let key = NodeKey { host: "node.test".to_owned(), port: 443 };
-        let fixed = |host| PassHost::Fixed(HeaderValue::from_static(host));
-        assert_eq!(server_name(&key, &PassHost::Node), "node.test");
-        assert_eq!(server_name(&key, &PassHost::Client), "node.test");
-        assert_eq!(server_name(&key, &fixed("api.test:8443")), "api.test");
-        assert_eq!(server_name(&key, &fixed("[::1]:8443")), "::1");
     }
 
     #[test]

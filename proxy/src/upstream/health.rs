@@ -54,6 +54,9 @@ pub(crate) struct Health {
     /// Whether requests have failed since the last good one: else there is nothing to write down.
     failing: AtomicBool,
     counts: Mutex<Counts>,
+    /// The checks that watch the node, the newest last: only that one counts. The one before counts
+    /// again when a newer one comes to nothing.
+    watchers: Mutex<Vec<u64>>,
     /// Wakes the check when requests have changed what is thought of the node.
     turned: Notify,
 }
@@ -84,6 +87,29 @@ pub(crate) enum Change {
 }
 
 impl Health {
+    /// A new check watches the node; gives its number.
+    pub(crate) fn enter(&self) -> u64 {
+        let mut watchers = self.watchers();
+        let number = watchers.last().map_or(0, |last| last + 1);
+        watchers.push(number);
+        number
+    }
+
+    /// A check watches the node no more.
+    pub(crate) fn leave(&self, number: u64) {
+        self.watchers().retain(|own| *own != number);
+    }
+
+    /// Whether what this check sees counts.
+    pub(crate) fn heeds(&self, number: u64) -> bool {
+        self.watchers().last() == Some(&number)
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<u64>> {
+        // Each change of the list is whole.
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the node should get no requests.
     pub(crate) fn is_out(&self) -> bool {
         self.out.load(Ordering::Relaxed)
@@ -279,6 +305,20 @@ mod tests {
         assert_eq!(request(&health, Outcome::Status(500)), None);
         assert_eq!(request(&health, Outcome::Status(500)), None);
         assert!(request(&health, Outcome::Status(500)).is_some());
+    }
+
+    #[test]
+    fn the_newest_check_is_the_one_that_counts() {
+        let health = Health::default();
+        let first = health.enter();
+        assert!(health.heeds(first));
+        let second = health.enter();
+        assert!(!health.heeds(first) && health.heeds(second));
+        health.leave(second);
+        assert!(health.heeds(first), "the newer one came to nothing");
+        let third = health.enter();
+        health.leave(first);
+        assert!(health.heeds(third) && !health.heeds(first));
     }
 
     #[test]

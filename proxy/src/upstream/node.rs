@@ -10,6 +10,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::address::Addresses;
 use super::checks::Check;
+use super::keepalive::Carried;
 
 /// A node of an upstream.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ impl fmt::Display for NodeKey {
 #[derive(Debug)]
 pub(crate) struct NodeState {
     pub(crate) addresses: Addresses,
+    /// Requests that its connections have carried.
+    pub(crate) carried: Carried,
     in_flight: AtomicU32,
     latency: Latency,
 }
@@ -64,12 +67,13 @@ impl NodeState {
     pub(crate) fn new(key: &NodeKey) -> Self {
         Self {
             addresses: Addresses::new(&key.host, key.port),
+            carried: Carried::default(),
             in_flight: AtomicU32::new(0),
             latency: Latency::default(),
         }
     }
 
-    /// Requests that the node has not answered in full; counted for balancers that ask for it.
+    /// Requests that the node has not answered in full.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }

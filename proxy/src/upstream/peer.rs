@@ -15,7 +15,7 @@ use super::upgrade::UpgradeConnect;
 use crate::certificate::ShownToNodes;
 
 /// HTTP/2 requests that share a connection.
-const H2_STREAMS: usize = 100;
+pub(super) const H2_STREAMS: u16 = 100;
 
 /// What an upstream says about connections to its nodes.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Connections {
             Scheme::Https => options.set_http_version(2, 1),
             Scheme::H2c | Scheme::Grpc | Scheme::Grpcs => options.set_http_version(2, 2),
         }
-        options.max_h2_streams = H2_STREAMS;
+        options.max_h2_streams = usize::from(H2_STREAMS);
         options.verify_cert = self.verify;
         options.verify_hostname = self.verify;
         options.ca = self.ca.as_ref().map(|(ca, _)| Arc::clone(ca));
@@ -86,6 +86,8 @@ pub(crate) struct Try {
     pub(crate) upgrade: bool,
     /// Whether no pooled connection may be used.
     pub(crate) fresh: bool,
+    /// Whether the connection stays open behind the request.
+    pub(crate) keep: bool,
 }
 
 impl Try {
@@ -99,6 +101,8 @@ impl Try {
         peer._address = self.address.into();
         if self.fresh || self.is_upgrade() {
             peer.group_key ^= unused_number();
+        }
+        if self.fresh || self.is_upgrade() || !self.keep {
             peer.options.idle_timeout = Some(Duration::ZERO);
         }
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

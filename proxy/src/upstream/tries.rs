@@ -40,7 +40,9 @@ struct Current {
     refused: Vec<SocketAddr>,
     fresh: u32,
     began: Instant,
-    _in_flight: Option<InFlight>,
+    _in_flight: InFlight,
+    /// Whether the connection is asked to close with this request.
+    last: bool,
 }
 
 /// Where the next try goes.
@@ -51,6 +53,8 @@ pub(crate) struct Destination {
     pub(crate) address: SocketAddr,
     /// Whether no pooled connection may be used.
     pub(crate) fresh: bool,
+    /// Whether the connection stays open behind the request.
+    pub(crate) keep: bool,
 }
 
 /// Why there is no next try.
@@ -81,6 +85,23 @@ impl Tries {
         Some((upstream.nodes.get(current.node)?, current.address?))
     }
 
+    /// The request goes over this connection of the current node.
+    pub(crate) fn connected(&mut self, upstream: &Upstream, connection: i32, reused: bool) {
+        let most = upstream.keepalive.requests;
+        if most > 0
+            && !upstream.http2
+            && let Some(current) = self.current.as_mut()
+            && let Some(node) = upstream.nodes.get(current.node)
+        {
+            current.last = node.state.carried.one_more(connection, reused) >= most;
+        }
+    }
+
+    /// Whether the connection is asked to close with this request.
+    pub(crate) fn is_last(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.last)
+    }
+
     /// Where the next try goes: on with the same node when it was not to blame, else to one that
     /// the balancer chooses. Names that cannot be resolved count as refused connections.
     pub(crate) async fn next(
@@ -108,7 +129,8 @@ impl Tries {
                     current.address = Some(address);
                     current.began = Instant::now();
                     let fresh = current.fresh > 0;
-                    return Ok(Destination { node: current.node, address, fresh });
+                    let keep = node.state.in_flight() <= upstream.keepalive.in_flight;
+                    return Ok(Destination { node: current.node, address, fresh, keep });
                 }
                 Ok(None) => NoDestination::NoNode,
                 Err(error) => error.into(),
@@ -130,15 +152,15 @@ impl Tries {
             upstream.balancer.choose(&upstream.nodes, &left, hash)
         });
         let node = left?;
-        let counts = upstream.balancer.counts_in_flight();
-        let state = counts.then(|| upstream.nodes.get(node)).flatten().map(|node| &node.state);
+        let state = &upstream.nodes.get(node)?.state;
         Some(Current {
             node,
             address: None,
             refused: Vec::new(),
             fresh: 0,
+            last: false,
             began: Instant::now(),
-            _in_flight: state.map(InFlight::new),
+            _in_flight: InFlight::new(state),
         })
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::origin::{dead_address, node};
 use crate::repository::Config;
 use crate::tls_origin::serve;
-use crate::world::{World, runtime, service};
+use crate::world::{World, ask_until, runtime, service};
 
 /// A server whose `Say` sends back every message as it comes, `Fail` refuses at once, and `Wait`
 /// never answers.
@@ -25,6 +25,13 @@ fn server() -> SocketAddr {
 }
 
 async fn handle(request: Request<RecvStream>, mut respond: h2::server::SendResponse<Bytes>) {
+    if request.method() == http::Method::GET {
+        let sick = request.uri().path() == "/sick";
+        assert_eq!(request.uri().authority().unwrap(), "health.test");
+        let answer = Response::builder().status(if sick { 503 } else { 200 });
+        respond.send_response(answer.body(()).unwrap(), true).unwrap();
+        return;
+    }
     let header = |name: &str| request.headers().get(name).cloned();
     assert_eq!(header("te").unwrap(), "trailers");
     let answer = Response::builder().header("content-type", header("content-type").unwrap());
@@ -124,6 +131,27 @@ fn messages_stream_both_ways_and_trailers_follow() {
         assert_eq!(trailers["grpc-status"], "0");
         assert_eq!(trailers["x-bytes"], "10010");
     });
+}
+
+#[test]
+fn nodes_are_checked_in_their_own_protocol() {
+    let address = server();
+    let checked = |path: &str| {
+        let pace = json!({"interval": 0.01, "successes": 1});
+        let active = json!({"http_path": path, "host": "health.test", "healthy": pace,
+            "unhealthy": {"interval": 0.01, "http_failures": 1}});
+        let mut upstream = upstream(address);
+        upstream["checks"] = json!({ "active": active });
+        upstream
+    };
+    let world = world(checked("/sick"));
+    let wait = |healthy: bool| {
+        let status = || world.status_of("/status");
+        ask_until(status, |status| status.json()["nodes"][0]["healthy"] == healthy);
+    };
+    wait(false);
+    world.apply(&[("runtime/shop.json", Some(runtime(checked("/well"))))]);
+    wait(true);
 }
 
 #[test]

@@ -253,7 +253,6 @@ fn checks_over_tls_verify_the_node() {
     let address = tls.serve();
     let upstream = |own: Value, verify: bool| {
         let mut checks = checks();
-        checks["active"]["type"] = json!("https");
         checks["active"]["https_verify_certificate"] = json!(verify);
         checks["active"]["host"] = json!("localhost");
         json!({"nodes": [node(address)], "scheme": "https", "tls": own, "checks": checks})

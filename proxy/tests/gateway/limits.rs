@@ -96,7 +96,9 @@ fn connections_that_were_upgraded_are_no_bodies() {
         options.limits = Limits { body: Some(1), transfer_timeout: SHORT, ..Limits::default() };
     });
     let mut client = world.client();
-    client.send("GET /upgrade HTTP/1.1\r\nHost: a.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    client.send(
+        "GET /upgrade HTTP/1.1\r\nHost: a.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
     assert_eq!(client.receive(false).unwrap().status, 101);
     let stream = client.stream.get_ref();
     stream.set_read_timeout(Some(SHORT * 3)).unwrap();

@@ -12,6 +12,7 @@ mod forwarding;
 mod grpc;
 mod health;
 mod http2;
+mod keepalive;
 mod lifecycle;
 mod limits;
 mod moody;

@@ -74,7 +74,10 @@ fn times_of_requests_are_counted() {
         assert_eq!(world.get("/").status, 200);
     }
     let labels = "group=\"test\",service=\"shop\",route=\"main\"";
+    let _open = world.client();
     let lines = [
+        "refgate_connections{group=\"test\"} 1".to_owned(),
+        "refgate_connections_total{group=\"test\"} 4".to_owned(),
         format!("refgate_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 3"),
         format!("refgate_request_duration_seconds_count{{{labels}}} 3"),
         format!("refgate_requests_total{{{labels},status=\"2xx\"}} 3"),

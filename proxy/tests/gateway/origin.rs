@@ -17,6 +17,7 @@ pub(crate) struct Origin {
     pub(crate) release: Sender<()>,
     /// Requests seen.
     pub(crate) seen: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
 }
 
 struct Held {
@@ -36,20 +37,30 @@ impl Origin {
         let held = Arc::new(Held { arrived: arrived_in, release: Mutex::new(release_out) });
         let seen = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&seen);
+        let open = Arc::new(AtomicUsize::new(0));
+        let still_open = Arc::clone(&open);
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let (held, counter) = (Arc::clone(&held), Arc::clone(&counter));
+                let open = Arc::clone(&still_open);
+                open.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
                     // A client that leaves ends the conversation, whatever it was about.
                     let _ = serve(name, number, &stream.unwrap(), &held, &counter);
+                    open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { address, arrived, release, seen }
+        Self { address, arrived, release, seen, open }
     }
 
     pub(crate) fn node(&self) -> Value {
         node(self.address)
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     pub(crate) fn seen(&self) -> usize {
@@ -128,7 +139,8 @@ fn serve(
         seen.fetch_add(1, Ordering::Relaxed);
         let path = request.target.split('?').next().unwrap_or("");
         let mut status = 200;
-        let mut extra = "";
+        let is_last = request.header("connection") == Some("close");
+        let mut extra = if is_last { "Connection: close\r\n" } else { "" };
         match path {
             "/held" => {
                 held.arrived.send(()).unwrap();
@@ -184,6 +196,9 @@ fn serve(
         writer.write_all(head.as_bytes())?;
         if request.method != "HEAD" {
             writer.write_all(body.as_bytes())?;
+        }
+        if is_last {
+            return Ok(());
         }
         if path == "/last" {
             // The connection looks open, and is closed with the next request unread.

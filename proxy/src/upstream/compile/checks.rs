@@ -7,7 +7,8 @@ use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::document::checks::{Status, Threshold};
 use refgate_core::document::{self, ActiveChecks, CheckType, Scheme};
 
-use super::{Compiler, server_name};
+use super::Compiler;
+use super::tls::server_name;
 use crate::upstream::PassHost;
 use crate::upstream::checks::probe::{HttpProbe, Probe};
 use crate::upstream::checks::{Check, Pace, Passive, Policy};
@@ -81,7 +82,9 @@ impl Compiler<'_> {
             return None;
         }
         let active = common.active;
-        let http = match active.r#type {
+        let tls = common.connections.scheme.is_tls();
+        let by_scheme = if tls { CheckType::Https } else { CheckType::Http };
+        let http = match active.r#type.unwrap_or(by_scheme) {
             CheckType::Tcp => None,
             CheckType::Http => Some(self.http_probe(node, false, common)?),
             CheckType::Https => Some(self.http_probe(node, true, common)?),
