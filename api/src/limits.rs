@@ -1,6 +1,6 @@
 //! How much the control plane takes and how long it waits: every limit of the HTTP API, once.
 //!
-//! Whoever enforces a limit takes it from here; the table in `docs/api.md` is held to [`ALL`]. Limits
+//! Whoever enforces a limit takes it from here; the table in `docs/api.md` is held to it by a test. Limits
 //! on what documents say are the core's: [`refgate_core::limits`].
 
 use std::time::Duration;

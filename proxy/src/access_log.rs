@@ -5,7 +5,7 @@
 //! dropped and counted: a slow disk costs lines, never requests. A file that was moved away or
 //! deleted is opened anew at the next write, so that it can be rotated without a signal.
 //!
-//! Next: [`line`] for what a line says, [`writer`] for the thread.
+//! Next: [`mod@line`] for what a line says, [`writer`] for the thread.
 
 pub(crate) mod line;
 mod writer;

@@ -1,4 +1,4 @@
-//! `refgate route`: routes of a service. Next: [`test`] for the one that asks who takes a request.
+//! `refgate route`: routes of a service. Next: [`mod@test`] for the one that asks who takes a request.
 
 mod test;
 

@@ -64,7 +64,7 @@ impl Test {
         }
     }
 
-    /// As [`Self::holds`] of what [`header`] gives, without making a text of values that are compared.
+    /// As [`Self::holds`] of what [`header()`] gives, without making a text of values that are compared.
     fn holds_of_header(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
         match self {
             Self::Present(wanted) => headers.contains_key(name) == *wanted,
