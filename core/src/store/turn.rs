@@ -1,6 +1,7 @@
 //! Waiting for one's turn, where several processes would do the same work at once.
 //!
-//! What keeps the repository whole is the comparison with which each ref moves. A turn is for what no
+//! The files stay, and are not named like locks of git: that one is there says nothing, that a process holds
+//! it does. What keeps the repository whole is the comparison with which each ref moves. A turn is for what no
 //! single ref can tell: that two refs do not say the same.
 
 use std::fs::{File, OpenOptions};
@@ -10,10 +11,10 @@ use git2::Repository;
 use super::StoreError;
 
 /// Notes about pushes: each waits, so that nobody has to make an entry again and again.
-pub(crate) const PUSHES: &str = "pushes.lock";
+pub(crate) const PUSHES: &str = "pushes.turn";
 
 /// Numbers of versions: a content has one, and its tags are different refs.
-pub(crate) const VERSIONS: &str = "versions.lock";
+pub(crate) const VERSIONS: &str = "versions.turn";
 
 /// Waits for a turn at one kind of work; it lasts as long as the file that comes back, or the process.
 pub(crate) fn wait(repository: &Repository, work: &str) -> Result<File, StoreError> {
