@@ -86,7 +86,7 @@ pub(super) fn oid(bytes: &[u8]) -> Result<Oid, rusqlite::Error> {
 const BATCH: usize = 5000;
 
 /// Begins to write; what is read from now on is what others have written last.
-fn begin(sql: &mut Connection) -> Result<Transaction<'_>, rusqlite::Error> {
+pub(super) fn begin(sql: &mut Connection) -> Result<Transaction<'_>, rusqlite::Error> {
     sql.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use git2::{Oid, Repository};
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::fold::oid;
+use super::fold::{begin, oid};
 use crate::push::log::{self, Numbered};
 use crate::store::StoreError;
 
@@ -29,7 +29,7 @@ pub(super) fn fold(sql: &mut Connection, repository: &Repository) -> Result<(), 
     if head == folded_to(sql)? {
         return Ok(());
     }
-    let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = begin(sql)?;
     let folded = folded_to(&transaction)?;
     let (entries, goes_on) = log::since(repository, head, folded)?;
     if !goes_on {
@@ -78,8 +78,6 @@ pub(super) fn of_commits(
     commits: &[Oid],
 ) -> Result<Pushers, StoreError> {
     let mut pushers = Pushers::new();
-    let mut statement = sql
-        .prepare_cached("SELECT old, actor, request_id FROM pushes WHERE ref = ?1 AND new = ?2")?;
     // A push is noted with the commit that it moved the branch to: it is the push of those before
     // it, back to where the branch was.
     let mut push: Option<(Option<Oid>, Pusher)> = None;
@@ -89,7 +87,7 @@ pub(super) fn of_commits(
         }
         // Within it, whatever else was noted never came to be.
         if push.is_none() {
-            push = statement.query_row(params![reference, commit.as_bytes()], read).optional()?;
+            push = noted(sql, reference, *commit)?;
         }
         if let Some((_, pusher)) = &push {
             pushers.insert(*commit, pusher.clone());
@@ -104,10 +102,18 @@ pub(super) fn of_ref(
     reference: &str,
     new: Oid,
 ) -> Result<Option<Pusher>, StoreError> {
+    Ok(noted(sql, reference, new)?.map(|(_, pusher)| pusher))
+}
+
+/// The push that was to move a ref to `new`, and where the ref was.
+fn noted(
+    sql: &Connection,
+    reference: &str,
+    new: Oid,
+) -> Result<Option<(Option<Oid>, Pusher)>, StoreError> {
     let mut statement = sql
         .prepare_cached("SELECT old, actor, request_id FROM pushes WHERE ref = ?1 AND new = ?2")?;
-    let found = statement.query_row(params![reference, new.as_bytes()], read).optional()?;
-    Ok(found.map(|(_, pusher)| pusher))
+    Ok(statement.query_row(params![reference, new.as_bytes()], read).optional()?)
 }
 
 fn read(row: &Row<'_>) -> Result<(Option<Oid>, Pusher), rusqlite::Error> {

@@ -14,8 +14,21 @@ use crate::name::{CommitId, GroupName};
 use crate::repository::Head;
 use crate::store::{StoreError, commit};
 
-/// The commits that a push brings to a branch, first to last.
-struct Chain(Vec<Oid>);
+/// A commit that a push brings to a branch.
+struct Link {
+    id: Oid,
+    tree: Oid,
+    is_merge: bool,
+    /// Whether its message says what only Refgate says.
+    has_trailers: bool,
+}
+
+impl Link {
+    /// The commit, where it is not the newest of the push, to be told with what is found in it.
+    fn unless_newest(&self, newest: Oid) -> Option<CommitId> {
+        (self.id != newest).then_some(CommitId(self.id))
+    }
+}
 
 impl Check<'_, '_> {
     pub(super) fn branch(
@@ -34,11 +47,11 @@ impl Check<'_, '_> {
             self.refuse(update, Rule::NotFastForward);
             return Ok(());
         }
-        let is_commit = self.desk.git.find_object(new, None)?.kind();
-        if is_commit != Some(git2::ObjectType::Commit) {
+        let found = commit::find_tagged(self.desk.git, new)?;
+        let Some((_, tip)) = found.filter(|(_, commit)| commit.id() == new) else {
             self.refuse(update, Rule::NoCommit);
             return Ok(());
-        }
+        };
         let chain = match self.chain(group, base, new)? {
             Ok(chain) => chain,
             Err(rule) => {
@@ -47,47 +60,53 @@ impl Check<'_, '_> {
             }
         };
         self.messages(update, &chain, new)?;
-        self.arrived.extend(&chain.0);
+        self.arrived.extend(chain.iter().map(|link| link.id));
+        let (id, tree) = (CommitId(new), tip.tree_id());
         match base {
-            Some(base) => self.goes_on(update, group, base, &chain, new),
-            None => self.begins(update, group, &chain, new),
+            Some(base) => self.goes_on(update, group, base, &chain, Head { commit: id, tree }),
+            None => self.begins(update, group, &chain, Head { commit: id, tree }),
         }
     }
 
-    /// The commits between the head and `new`; of a new branch, those that no group has.
+    /// The commits between the head and `new`, first to last; of a new branch, those that no group has.
     fn chain(
         &self,
         group: &GroupName,
         base: Option<Head>,
         new: Oid,
-    ) -> Result<Result<Chain, Rule>, Error> {
-        let mut commits = Vec::new();
+    ) -> Result<Result<Vec<Link>, Rule>, Error> {
+        let mut chain = Vec::new();
         let mut next = Some(new);
-        while let Some(id) = next.filter(|id| base.map(|head| head.commit.0) != Some(*id)) {
-            let known = match base {
-                // A commit that the group had before its head: the push leads back, or away.
-                Some(_) => self.desk.index.revision(group, CommitId(id))?.is_some(),
-                None => false,
-            };
-            if known {
-                return self.leads_away(base, new).map(Err);
-            }
-            if base.is_none() && self.desk.index.knows(CommitId(id))? {
-                next = Some(id);
+        while let Some(id) = next {
+            if base.is_some_and(|head| head.commit.0 == id) {
                 break;
             }
-            if commits.len() == PUSHED_COMMITS {
+            match base {
+                // A commit that the group had before its head: the push leads back, or away.
+                Some(_) if self.desk.index.revision(group, CommitId(id))?.is_some() => {
+                    return self.leads_away(base, new).map(Err);
+                }
+                None if self.desk.index.knows(CommitId(id))? => break,
+                _ => {}
+            }
+            if chain.len() == PUSHED_COMMITS {
                 return Ok(Err(Rule::TooManyCommits(PUSHED_COMMITS)));
             }
-            commits.push(id);
-            next = commit::find(self.desk.git, id)?.parent_ids().next();
+            let found = commit::find(self.desk.git, id)?;
+            chain.push(Link {
+                id,
+                tree: found.tree_id(),
+                is_merge: found.parent_count() > 1,
+                has_trailers: event::has_trailers(&String::from_utf8_lossy(found.message_bytes())),
+            });
+            next = found.parent_ids().next();
         }
         if base.is_some() && next.is_none() {
             // Every first parent was gone through and the head not met.
             return self.leads_away(base, new).map(Err);
         }
-        commits.reverse();
-        Ok(Ok(Chain(commits)))
+        chain.reverse();
+        Ok(Ok(chain))
     }
 
     /// What is wrong where the first parents of `new` do not lead to the head.
@@ -100,14 +119,12 @@ impl Check<'_, '_> {
     }
 
     /// Nobody but Refgate says what Refgate did.
-    fn messages(&mut self, update: &Update, chain: &Chain, new: Oid) -> Result<(), Error> {
-        for id in &chain.0 {
-            let found = commit::find(self.desk.git, *id)?;
-            let forged = event::has_trailers(&String::from_utf8_lossy(found.message_bytes()));
+    fn messages(&mut self, update: &Update, chain: &[Link], new: Oid) -> Result<(), Error> {
+        for link in chain.iter().filter(|link| link.has_trailers) {
             // One that another group has was judged when it came there.
-            if forged && !self.desk.index.knows(CommitId(*id))? {
+            if !self.desk.index.knows(CommitId(link.id))? {
                 let finding = Finding::rule(update, Rule::ForgedTrailer);
-                self.findings.push(finding.in_commit(not_newest(*id, new)));
+                self.findings.push(finding.in_commit(link.unless_newest(new)));
             }
         }
         Ok(())
@@ -119,8 +136,8 @@ impl Check<'_, '_> {
         update: &Update,
         group: &GroupName,
         base: Head,
-        chain: &Chain,
-        new: Oid,
+        chain: &[Link],
+        tip: Head,
     ) -> Result<(), Error> {
         let before = self.desk.loaded(group, base)?;
         if before.config.group.r#type == GroupType::Ingress {
@@ -132,46 +149,35 @@ impl Check<'_, '_> {
         let mut previous_tree = base.tree;
         let mut refused: Vec<String> = Vec::new();
         let mut told = false;
-        for id in &chain.0 {
-            let found = commit::find(self.desk.git, *id)?;
-            let tree = found.tree_id();
+        for link in chain {
+            let commit = link.unless_newest(tip.commit.0);
             // The rules are those of the group as it was, as for every change.
             let rules = &previous.config.group.promotion;
-            for error in
-                arrival::check(self.desk, group, rules, Some(previous_tree), tree, Door::Push)?
+            let before_it = Some(previous_tree);
+            for error in arrival::check(self.desk, group, rules, before_it, link.tree, Door::Push)?
             {
                 // Told once, however many commits go on with it.
                 let text = error.to_string();
                 if !refused.contains(&text) {
                     refused.push(text);
-                    let finding = Finding::refused(update, error);
-                    self.findings.push(finding.in_commit(not_newest(*id, new)));
+                    self.findings.push(Finding::refused(update, error).in_commit(commit));
                 }
             }
             if !self.push.pusher.may_manage_groups
                 && !told
-                && self.changes_group(previous_tree, tree)?
+                && self.changes_group(previous_tree, link.tree)?
             {
                 told = true;
                 let finding = Finding::rule(update, Rule::MayNotChange(group.clone()));
-                self.findings.push(finding.in_commit(not_newest(*id, new)));
+                self.findings.push(finding.in_commit(commit));
             }
-            if *id == new {
-                break;
+            if commit.is_some() {
+                previous = self.unfinished(update, group, link, Some(&previous), Some(&before))?;
+                previous_tree = link.tree;
             }
-            let loaded = self.load(group, *id, tree, Some(&previous))?;
-            // What is not finished in between is nobody's concern: gateways serve the newest commit.
-            // But what has no place in a tree stays in the repository, and a merge is finished.
-            let whole = found.parent_count() > 1;
-            let counts = |finding: &&Diagnostic| whole || is_of_the_tree(finding.code);
-            let errors = new_errors(&loaded, &before).filter(counts).cloned().collect();
-            self.documents(update, tree, errors, not_newest(*id, new))?;
-            previous = loaded;
-            previous_tree = tree;
         }
-        let tree = commit::find(self.desk.git, new)?.tree_id();
-        let loaded = self.load(group, new, tree, Some(&before))?;
-        self.newest(update, group, tree, &loaded, Some(&before))
+        let loaded = self.load(group, tip.commit.0, tip.tree, Some(&before))?;
+        self.newest(update, group, tip.tree, &loaded, Some(&before))
     }
 
     /// Whether the rules of the group itself are other ones.
@@ -185,29 +191,37 @@ impl Check<'_, '_> {
         &mut self,
         update: &Update,
         group: &GroupName,
-        chain: &Chain,
-        new: Oid,
+        chain: &[Link],
+        tip: Head,
     ) -> Result<(), Error> {
         let mut previous: Option<Loaded> = None;
-        for id in chain.0.iter().filter(|id| **id != new) {
-            let found = commit::find(self.desk.git, *id)?;
-            let loaded = self.load(group, *id, found.tree_id(), previous.as_ref())?;
-            let whole = found.parent_count() > 1;
-            let errors = loaded
-                .diagnostics
-                .iter()
-                .filter(|finding| finding.is_error() && (whole || is_of_the_tree(finding.code)));
-            let errors = errors.cloned().collect();
-            self.documents(update, found.tree_id(), errors, not_newest(*id, new))?;
-            previous = Some(loaded);
+        for link in chain.iter().filter(|link| link.id != tip.commit.0) {
+            previous = Some(self.unfinished(update, group, link, previous.as_ref(), None)?);
         }
-        let tree = commit::find(self.desk.git, new)?.tree_id();
-        let loaded = self.load(group, new, tree, None)?;
+        let loaded = self.load(group, tip.commit.0, tip.tree, None)?;
         let rules = &loaded.config.group.promotion;
-        for error in arrival::check(self.desk, group, rules, None, tree, Door::Push)? {
+        for error in arrival::check(self.desk, group, rules, None, tip.tree, Door::Push)? {
             self.findings.push(Finding::refused(update, error));
         }
-        self.newest(update, group, tree, &loaded, None)
+        self.newest(update, group, tip.tree, &loaded, None)
+    }
+
+    /// Looks at a commit that others follow. What is not finished in it is nobody's concern: gateways
+    /// serve the newest. But what has no place in a tree stays in the repository, and a merge is
+    /// finished.
+    fn unfinished(
+        &mut self,
+        update: &Update,
+        group: &GroupName,
+        link: &Link,
+        previous: Option<&Loaded>,
+        before: Option<&Loaded>,
+    ) -> Result<Loaded, Error> {
+        let loaded = self.load(group, link.id, link.tree, previous)?;
+        let counts = |finding: &&Diagnostic| link.is_merge || is_of_the_tree(finding.code);
+        let errors = new_errors(&loaded, before).filter(counts).cloned().collect();
+        self.documents(update, link.tree, errors, Some(CommitId(link.id)))?;
+        Ok(loaded)
     }
 
     fn load(
@@ -230,15 +244,10 @@ impl Check<'_, '_> {
         loaded: &Loaded,
         before: Option<&Loaded>,
     ) -> Result<(), Error> {
-        let found = match before {
-            Some(before) => new_errors(loaded, before).cloned().collect(),
-            None => {
-                loaded.diagnostics.iter().filter(|finding| finding.is_error()).cloned().collect()
-            }
-        };
-        let mut found: Vec<Diagnostic> = found;
-        found.extend(loaded.diagnostics.iter().filter(|finding| !finding.is_error()).cloned());
-        let found = found.into_iter().map(|finding| finding.of_group(group)).collect();
+        let errors = new_errors(loaded, before);
+        let warnings = loaded.diagnostics.iter().filter(|finding| !finding.is_error());
+        let found = errors.chain(warnings).cloned();
+        let found = found.map(|finding| finding.of_group(group)).collect();
         self.documents(update, tree, found, None)
     }
 
@@ -265,16 +274,15 @@ impl Check<'_, '_> {
 }
 
 /// The errors that were not there before the push: a group that is unsound must be mendable.
-fn new_errors<'l>(loaded: &'l Loaded, before: &'l Loaded) -> impl Iterator<Item = &'l Diagnostic> {
-    let is_new = |finding: &&Diagnostic| !before.diagnostics.contains(finding);
-    loaded.diagnostics.iter().filter(|finding| finding.is_error()).filter(is_new)
+fn new_errors<'l>(
+    loaded: &'l Loaded,
+    before: Option<&'l Loaded>,
+) -> impl Iterator<Item = &'l Diagnostic> {
+    let known = before.map_or(&[][..], |before| &before.diagnostics);
+    loaded.diagnostics.iter().filter(|finding| finding.is_error() && !known.contains(finding))
 }
 
 /// Whether a finding is about what a tree holds, and not about what a document says.
 fn is_of_the_tree(code: Code) -> bool {
     matches!(code, Code::UnexpectedFile | Code::BadName | Code::TooLarge)
-}
-
-fn not_newest(id: Oid, newest: Oid) -> Option<CommitId> {
-    (id != newest).then_some(CommitId(id))
 }
