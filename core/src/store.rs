@@ -12,6 +12,7 @@ pub(crate) mod quarantine;
 mod reader;
 pub(crate) mod refs;
 pub(crate) mod stale;
+pub(crate) mod tree;
 pub(crate) mod turn;
 pub(crate) mod wide;
 
