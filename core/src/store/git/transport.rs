@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Git, GitError, bare_command};
+use crate::store::PROTECTION;
 
 /// How many bytes a push may have where the repository says nothing else: 128 MiB. A configuration
 /// with its history is far smaller; what is larger is no configuration.
@@ -130,7 +131,7 @@ impl GitTransport {
         if let Some(version) = protocol.variable() {
             command.env("GIT_PROTOCOL", version);
         }
-        for (key, value) in SETTINGS {
+        for (key, value) in PROTECTION.iter().chain(SETTINGS) {
             command.arg("-c").arg(format!("{key}={value}"));
         }
         command.arg("-c").arg(format!("receive.maxInputSize={max_push_bytes}"));
@@ -149,30 +150,19 @@ impl GitTransport {
     }
 }
 
-/// What holds for every client that comes this way, whatever stands in the repository.
+/// What holds for every client that comes this way, besides [`PROTECTION`] and whatever stands in the
+/// repository.
 const SETTINGS: &[(&str, &str)] = &[
     // The repository is named by this process, not found: it is ours whoever owns its files.
     ("safe.directory", "*"),
-    // Who may ask for what is decided before; access data are nobody's business here.
-    ("transfer.hideRefs", "refs/refgate"),
     // Only what a ref leads to is asked for.
     ("uploadpack.allowAnySHA1InWant", "false"),
     // A configuration is small: part of one is not worth a search of all objects.
     ("uploadpack.allowFilter", "false"),
-    // Promotion by push takes its parameters from options.
-    ("receive.advertisePushOptions", "true"),
     ("receive.advertiseAtomic", "true"),
-    ("receive.procReceiveRefs", "refs/for"),
     // A sign of life while hooks work, in seconds.
     ("receive.keepAlive", "5"),
     ("uploadpack.keepAlive", "5"),
-    // Maintenance is Refgate's own.
-    ("receive.autogc", "false"),
-    // What is pushed is on the disk before a ref names it.
-    ("core.fsync", "all"),
-    // Files of a configuration are small. What is larger is written through instead of being held
-    // in memory, so that a small pack that unfolds to a huge file costs no memory.
-    ("core.bigFileThreshold", "2m"),
     // The gateways of this machine have the other processors.
     ("pack.threads", "1"),
 ];
