@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use refgate_tests::git::{WorkTree, git};
+use refgate_tests::git::{WorkTree, git, lost_a_race};
 use refgate_tests::process::{Ended, run};
 use refgate_tests::stage::{Stage, TOKEN};
 use serde_json::json;
@@ -109,7 +109,7 @@ impl Place<'_> {
                     ledger.pushed.push((subject, file));
                     break;
                 }
-                lost_a_race(&ended)?;
+                must_be_a_race(&ended)?;
                 lock(self.ledger).count("pushes that lost a race");
                 if self.over.load(Ordering::Relaxed) {
                     return Ok(());
@@ -264,15 +264,7 @@ impl Place<'_> {
 }
 
 /// That others were faster is no fault; everything else is.
-fn lost_a_race(ended: &Ended) -> anyhow::Result<()> {
-    let lost = [
-        "fetch first",
-        "non-fast-forward",
-        "[not_fast_forward]",
-        "cannot lock ref",
-        "failed to update ref",
-    ];
-    let by_race = lost.iter().any(|word| ended.stderr.contains(word));
-    anyhow::ensure!(by_race, "{}", ended.stderr);
+fn must_be_a_race(push: &Ended) -> anyhow::Result<()> {
+    anyhow::ensure!(lost_a_race(push), "{}", push.stderr);
     Ok(())
 }

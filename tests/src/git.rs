@@ -29,6 +29,30 @@ pub fn git() -> Command {
     command
 }
 
+/// The output without the last newline of a git that must have succeeded.
+fn output(arguments: &[&str], ended: Ended) -> anyhow::Result<String> {
+    anyhow::ensure!(
+        ended.status.success(),
+        "git {arguments:?}: {}\n{}{}",
+        ended.status,
+        ended.stdout,
+        ended.stderr
+    );
+    Ok(ended.stdout.trim_end_matches('\n').to_owned())
+}
+
+/// Whether a push was refused because others were faster.
+pub fn lost_a_race(push: &Ended) -> bool {
+    let lost = [
+        "fetch first",
+        "non-fast-forward",
+        "[not_fast_forward]",
+        "cannot lock ref",
+        "failed to update ref",
+    ];
+    lost.iter().any(|word| push.stderr.contains(word))
+}
+
 /// A clone with its files.
 #[derive(Debug, Clone)]
 pub struct WorkTree {
@@ -57,15 +81,7 @@ impl WorkTree {
 
     /// Runs `git …` in it, which must succeed; its output without the last newline.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let ended = self.ended(arguments)?;
-        anyhow::ensure!(
-            ended.status.success(),
-            "git {arguments:?}: {}\n{}{}",
-            ended.status,
-            ended.stdout,
-            ended.stderr
-        );
-        Ok(ended.stdout.trim_end_matches('\n').to_owned())
+        output(arguments, self.ended(arguments)?)
     }
 
     /// Runs `git …` in it, whatever comes of it.
@@ -107,15 +123,7 @@ impl Git {
 
     /// Runs `git …`; its output without the last newline.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let ended = self.ended(arguments)?;
-        anyhow::ensure!(
-            ended.status.success(),
-            "git {arguments:?}: {}\n{}{}",
-            ended.status,
-            ended.stdout,
-            ended.stderr
-        );
-        Ok(ended.stdout.trim_end_matches('\n').to_owned())
+        output(arguments, self.ended(arguments)?)
     }
 
     /// Runs `git …`, whatever comes of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use anyhow::Context as _;
-use refgate_tests::git::WorkTree;
+use refgate_tests::git::{WorkTree, lost_a_race};
 use refgate_tests::stage::{Stage, TOKEN};
 use serde_json::json;
 
@@ -25,15 +25,7 @@ fn push_once(tree: &WorkTree) -> anyhow::Result<bool> {
     if ended.status.success() {
         return Ok(true);
     }
-    let lost = [
-        "fetch first",
-        "non-fast-forward",
-        "[not_fast_forward]",
-        "cannot lock ref",
-        "failed to update ref",
-        "error: 503",
-    ];
-    let by_race = lost.iter().any(|word| ended.stderr.contains(word));
+    let by_race = lost_a_race(&ended) || ended.stderr.contains("error: 503");
     anyhow::ensure!(by_race, "{}", ended.stderr);
     Ok(false)
 }
