@@ -216,12 +216,11 @@ fn the_environment_of_git_is_refgates_own() -> anyhow::Result<()> {
     stage.refgate = Refgate::start(&mut command)?;
 
     // A hook that writes down what it sees, in the place of those that are there.
-    let (hooks, seen) = (stage.scratch().join("hooks"), stage.scratch().join("seen"));
-    fs::create_dir(&hooks)?;
-    let script = format!("#!/bin/sh\nenv > '{}'\n", seen.display());
-    fs::write(hooks.join("post-receive"), script)?;
-    fs::set_permissions(hooks.join("post-receive"), fs::Permissions::from_mode(0o755))?;
-    stage.git().run(&["config", "core.hooksPath", &hooks.to_string_lossy()])?;
+    let (hook, seen) = (stage.data().join("hooks/post-receive"), stage.scratch().join("seen"));
+    fs::write(&hook, format!("#!/bin/sh\nenv > '{}'\n", seen.display()))?;
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))?;
+    // Another place for hooks, which the repository names, does not count here.
+    stage.git().run(&["config", "core.hooksPath", "/nonexistent"])?;
 
     let tree = clone(&stage)?;
     tree.commit("README.md", "# Test\n")?;
