@@ -1,9 +1,9 @@
 # The targets are the steps of CI; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ci bench bench-store bench-push soak fmt clean
+.PHONY: help setup demo test lint ci conformance api-fuzz bench bench-gateway bench-reload bench-router bench-store bench-push pgo soak soak-reload fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## bring what building and testing needs: cmake, a C compiler, git, curl
 	@.ci/setup
@@ -22,8 +22,20 @@ lint: setup ## formatting, clippy and the documentation, warnings are errors
 
 ci: lint test ## what .ci/run runs
 
-bench: setup ## the gateway beside an empty Pingora proxy and nginx (Linux, a few minutes)
-	@tests/bench/gateway.sh
+bench: setup ## short forms of bench-gateway and bench-reload (Linux, a few minutes after the build)
+	@REFGATE_BENCH_NAME=gateway-short REFGATE_BENCH_SECONDS=$${REFGATE_BENCH_SECONDS:-3} \
+		REFGATE_BENCH_ROUTES="$${REFGATE_BENCH_ROUTES:-1 10000}" python3 tests/bench/gateway.py
+	@REFGATE_BENCH_NAME=reload-short REFGATE_BENCH_CHANGES=$${REFGATE_BENCH_CHANGES:-100} \
+		REFGATE_BENCH_STARTS=$${REFGATE_BENCH_STARTS:-1} python3 tests/bench/reload.py
+
+bench-gateway: setup ## CPU of one request beside an empty Pingora proxy, nginx, HAProxy and Envoy (Linux, 15 minutes)
+	@python3 tests/bench/gateway.py
+
+bench-reload: setup ## from a commit to serving it with up to 100,000 routes; memory, start (Linux, 2 minutes)
+	@python3 tests/bench/reload.py
+
+bench-router: setup ## the router by itself, with up to 100,000 routes
+	cargo bench -p refgate-proxy --bench router
 
 bench-store: setup ## writes, syncs and validation beside the git command and etcd (Linux, some minutes)
 	@tests/bench/store.sh
@@ -31,8 +43,20 @@ bench-store: setup ## writes, syncs and validation beside the git command and et
 bench-push: setup ## git push of one route until it is served, beside a plain git push (some minutes)
 	@tests/bench/push.sh
 
+pgo: setup ## refgate and refgate-gateway, optimised for what they do under load (Linux, two long builds)
+	@tests/bench/pgo.sh
+
+conformance: setup ## the httpwg suite for HTTP/2 against a gateway (Linux with io_uring)
+	@tests/conformance/http2.sh
+
+api-fuzz: setup ## schemathesis over the whole OpenAPI document against a live control plane (python3, PyPI; a minute)
+	@tests/api/fuzz.sh
+
 soak: setup ## pushes, API writes, syncs, fetches and maintenance at once; SECONDS=600 sets how long
 	cargo run --quiet --package refgate-tests --example soak -- $(or $(SECONDS),600)
+
+soak-reload: setup ## 20 commits a second change everything under load, no request may suffer; SECONDS=60 sets how long
+	cargo run --quiet --package refgate-tests --example soak-reload -- $(or $(SECONDS),60)
 
 fmt: ## format the code
 	cargo fmt --all
