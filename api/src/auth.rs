@@ -29,10 +29,12 @@ pub const ADMIN: &str = "admin";
 /// The name of this process's own git hooks.
 const HOOK: &str = "refgate-hook";
 
-/// What a token may do. Each role may do what the one before may.
+/// What a token may do. Each role may read what the one before may; what writes is said of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// Fetch the configuration of groups and check in, as gateways do.
+    Gateway,
     /// Read, clone, fetch.
     Viewer,
     /// Write and push what groups hold.
@@ -43,16 +45,24 @@ pub enum Role {
 
 impl Role {
     /// Every role, the least first.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Editor, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Gateway, Self::Viewer, Self::Editor, Self::Admin];
 
     /// The name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Gateway => "gateway",
             Self::Viewer => "viewer",
             Self::Editor => "editor",
             Self::Admin => "admin",
         }
+    }
+
+    /// Whether it may say how a gateway is: viewers change nothing, and what others wait for is
+    /// something.
+    #[must_use]
+    pub fn checks_in(self) -> bool {
+        self != Self::Viewer
     }
 
     fn of_old() -> Self {
@@ -71,7 +81,7 @@ impl std::str::FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or("a role is viewer, editor or admin")
+        found.ok_or("a role is gateway, viewer, editor or admin")
     }
 }
 
@@ -114,6 +124,12 @@ impl Door {
     #[must_use]
     pub fn hook_token(&self) -> &Token {
         &self.hook
+    }
+
+    /// Whose token has this hash: somebody signed in with it and may have lost it since.
+    #[must_use]
+    pub fn holder(&self, hash: &TokenHash) -> Option<Principal> {
+        self.access().holder(hash)
     }
 
     /// Whose token this is.

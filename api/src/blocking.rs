@@ -44,6 +44,11 @@ impl Store {
         self.repository.maintenance()
     }
 
+    /// The repository, for who may block.
+    pub(crate) fn repository(&self) -> Repository {
+        self.repository.clone()
+    }
+
     /// Runs work that only reads.
     ///
     /// # Errors

@@ -115,6 +115,12 @@ impl Format {
     }
 }
 
+/// A document that somebody pasted: JSON when it begins like it, else YAML.
+pub(crate) fn pasted(text: &str) -> Result<Value, Problem> {
+    let format = if text.trim_start().starts_with('{') { Format::Json } else { Format::Yaml };
+    format.parse(text.as_bytes())
+}
+
 fn parse_json(bytes: &[u8]) -> Result<Value, Problem> {
     let parsed = json::parse(bytes).map_err(|error| malformed(format!("the body is {error}")))?;
     if parsed.duplicates.is_empty() {

@@ -31,7 +31,12 @@ pub struct Client {
     agent: ureq::Agent,
     server: ServerUrl,
     token: Option<Token>,
+    watch: Option<Watch>,
+    patience: Duration,
 }
+
+/// Begins to watch a request; what it gives is dropped when the request is over.
+pub type Watch = fn() -> Option<Box<dyn std::any::Any>>;
 
 /// What the server answered to a request that it accepted.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +120,22 @@ impl Client {
             .user_agent(concat!("refgate/", env!("CARGO_PKG_VERSION")))
             .proxy(proxy)
             .build();
-        Self { agent: config.new_agent(), server, token }
+        let agent = config.new_agent();
+        Self { agent, server, token, watch: None, patience: REQUEST_TIMEOUT }
+    }
+
+    /// The same with somebody who watches each request.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// The same for somebody who does not wait longer than this for an answer.
+    #[must_use]
+    pub fn within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Whether requests carry a token.
@@ -264,7 +284,8 @@ impl Client {
         if options.only_create {
             request = request.header(header::IF_NONE_MATCH, "*");
         }
-        let timeout = REQUEST_TIMEOUT + Duration::from_secs(options.wait.unwrap_or(0));
+        let timeout = self.patience + Duration::from_secs(options.wait.unwrap_or(0));
+        let _watching = self.watch.and_then(|watch| watch());
         let sent = match body {
             Some(body) => {
                 // RFC 7396 has a type of its own; the server takes it as well as plain JSON.

@@ -8,14 +8,19 @@
 pub mod apply;
 pub mod args;
 pub mod check;
+pub mod complete;
 pub mod completions;
+pub mod contexts;
 pub mod diff;
 pub mod failure;
 pub mod fmt;
 pub mod group;
 pub mod history;
 pub mod hook;
+pub mod import;
 pub mod input;
+pub mod login;
+pub mod man;
 pub mod node;
 pub mod object;
 pub mod reindex;
@@ -107,6 +112,19 @@ pub enum Command {
     /// (services/SERVICE/service.json, services/SERVICE/routes/ROUTE.json,
     /// runtime/SERVICE.json, …) and adds to what is there.
     Apply(Remote<apply::ApplyArgs>),
+    /// Make services out of descriptions in other notations
+    Import(RemoteNoun<import::ImportCommand>),
+    /// Keep a server and its token, and use it from now on
+    ///
+    /// The token is given with --token, with REFGATE_TOKEN or on standard input; a terminal does
+    /// not show it. It is kept in the user's configuration directory, in a file that nobody else
+    /// can read, and goes to this server alone. --server, --token and their variables still count
+    /// before what is kept.
+    Login(Remote<login::LoginArgs>),
+    /// Use another of the servers that are kept
+    Use(Remote<login::UseArgs>),
+    /// Forget a server and its token
+    Logout(Remote<login::LogoutArgs>),
     /// Tokens: who may read, write and push, or manage
     Token(RemoteNoun<token::TokenCommand>),
     /// Check files without writing anything
@@ -135,8 +153,13 @@ pub enum Command {
     /// What git runs when somebody pushes to the configuration repository
     #[command(subcommand)]
     Hook(hook::HookCommand),
-    /// Print a completion script for a shell
+    /// Print a script that makes a shell complete commands, flags and names
+    ///
+    /// Names of groups, services, routes and versions are asked of the server in use, for half a
+    /// second at most; without an answer there are none.
     Completions(completions::CompletionsArgs),
+    /// Write manual pages
+    Man(man::ManArgs),
 }
 
 /// A command that asks a control plane.
@@ -162,7 +185,13 @@ impl Cli {
             Command::Serve(args) => failure::report(args.run()),
             Command::Gateway(args) => {
                 refgate_proxy::command::log_to_stderr();
-                failure::report(refgate_proxy::command::run(args).map_err(Failure::program))
+                failure::report(refgate_proxy::command::run(args).map_err(|error| {
+                    if error.is_usage() {
+                        Failure::Usage(error.to_string())
+                    } else {
+                        Failure::program(error)
+                    }
+                }))
             }
             Command::Check(args) => args.run(output),
             Command::Reindex(args) => args.run(output),
@@ -189,6 +218,11 @@ impl Cli {
             Command::History(remote) => ask(remote.connection, remote.args, output),
             Command::Diff(remote) => ask(remote.connection, remote.args, output),
             Command::Apply(remote) => ask(remote.connection, remote.args, output),
+            Command::Import(noun) => ask(noun.connection, noun.command, output),
+            Command::Login(Remote { args, connection }) => keep(connection, args, output),
+            Command::Use(Remote { args, connection }) => keep(connection, args, output),
+            Command::Logout(Remote { args, connection }) => keep(connection, args, output),
+            Command::Man(args) => failure::report(args.run()),
             Command::Token(noun) => ask(noun.connection, noun.command, output),
             Command::Validate(remote) => ask(remote.connection, remote.args, output),
         }
@@ -197,9 +231,20 @@ impl Cli {
 
 fn ask(connection: Connection, command: impl Run, output: impl FnOnce(Format) -> Output) -> u8 {
     let output = output(connection.output);
-    let mut session = Session::new(connection, output);
+    let mut session = match Session::new(&connection, output) {
+        Ok(session) => session,
+        Err(failure) => return failure::report(Err(failure)),
+    };
     let result = command.run(&mut session);
     session.finish(result)
+}
+
+fn keep(
+    connection: Connection,
+    command: impl login::Keeping,
+    output: impl FnOnce(Format) -> Output,
+) -> u8 {
+    login::keep(&connection, command, output(connection.output))
 }
 
 #[cfg(test)]

@@ -8,47 +8,51 @@ mod bundle;
 mod conditional;
 mod convergence;
 pub(crate) mod edge;
-mod events;
-mod gateway;
+pub(crate) mod events;
+mod gateways;
 mod git;
 mod group;
 mod history;
+mod import;
 mod matching;
 mod matrix;
 mod object;
+mod openapi;
 mod page;
 mod params;
-mod path;
+pub(crate) mod path;
 mod probe;
 mod promotion;
 mod rollback;
 mod route;
 mod runtime;
 mod service;
+mod snapshot;
 mod targets;
 mod token;
 mod version;
-mod write;
+pub(crate) mod write;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use refgate_core::name::{CertificateName, ConsumerName, RuleName};
 use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::auth::{Access, Door, Role};
 use crate::blocking::Store;
+use crate::dashboard::{self, Sessions};
 use crate::fleet::Fleet;
+use crate::heads::Heads;
+use crate::limits::EVENT_STREAMS;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-
-/// Event streams at one time.
-const EVENT_STREAMS: usize = 256;
 
 /// What a handler answers.
 type Answer = Result<Response, Problem>;
@@ -56,9 +60,9 @@ type Answer = Result<Response, Problem>;
 /// What handlers share. Clones are the same control plane.
 #[derive(Clone)]
 pub struct Api {
-    store: Store,
-    fleet: Fleet,
-    door: Arc<Door>,
+    pub(crate) store: Store,
+    pub(crate) fleet: Fleet,
+    pub(crate) door: Arc<Door>,
     /// One change of the tokens at a time.
     tokens: Arc<Mutex<()>>,
     git: Arc<git::Git>,
@@ -66,11 +70,15 @@ pub struct Api {
     server: Option<Arc<str>>,
     metrics: Metrics,
     /// True from the moment that a stop was asked for.
-    draining: Arc<watch::Sender<bool>>,
-    /// Changes whenever this process has written.
-    written: Arc<watch::Sender<()>>,
+    pub(crate) draining: Arc<watch::Sender<bool>>,
+    /// Where the groups are.
+    pub(crate) heads: Heads,
     /// Places for event streams.
-    streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Semaphore>,
+    /// Who is signed in on the dashboard.
+    pub(crate) sessions: Arc<Sessions>,
+    /// Snapshots on their way to gateways.
+    snapshots: Arc<snapshot::Desk>,
 }
 
 impl Api {
@@ -78,6 +86,7 @@ impl Api {
     #[must_use]
     pub fn new(store: Store, fleet: Fleet, access: Access) -> Self {
         Self {
+            heads: Heads::follow(store.repository()),
             store,
             fleet,
             door: Arc::new(Door::new(access)),
@@ -86,8 +95,9 @@ impl Api {
             server: None,
             metrics: Metrics::default(),
             draining: Arc::new(watch::Sender::new(false)),
-            written: Arc::new(watch::Sender::new(())),
             streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
+            sessions: Arc::default(),
+            snapshots: Arc::default(),
         }
     }
 
@@ -117,11 +127,15 @@ impl Api {
 
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Guard {
+pub(crate) enum Guard {
     /// Whoever has a token of this role, or of one that may more.
     Needs(Role),
-    /// The same; which role depends on what is asked of the repository.
+    /// Whoever may say how a gateway is.
+    CheckIn,
+    /// Whoever has a token; which role depends on what is asked of the repository.
     Git,
+    /// Whoever is signed in on the dashboard with a token of this role, or of one that may more.
+    Page(Role),
     /// Anybody: for machines that watch this one.
     Open,
 }
@@ -132,14 +146,19 @@ impl Guard {
 }
 
 /// One method of one path.
-struct Endpoint {
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) guard: Guard,
+    pub(crate) handler: MethodRouter<Api>,
+}
+
+pub(crate) fn endpoint<H, T>(
     method: Method,
     path: &'static str,
     guard: Guard,
-    handler: MethodRouter<Api>,
-}
-
-fn endpoint<H, T>(method: Method, path: &'static str, guard: Guard, handler: H) -> Endpoint
+    handler: H,
+) -> Endpoint
 where
     H: Handler<T, Api>,
     T: 'static,
@@ -154,9 +173,9 @@ where
     Endpoint { method, path, guard, handler: on(filter, handler) }
 }
 
-/// Every endpoint there is. The router is made from it, and so are the tests that call each of
-/// them without a token and with a query that nobody knows.
-fn endpoints() -> Vec<Endpoint> {
+/// Every endpoint there is. The router is made from it, and so are the document of the API and the
+/// tests that call each of them without a token and with a query that nobody knows.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
@@ -165,7 +184,8 @@ fn endpoints() -> Vec<Endpoint> {
     const READ: Guard = Guard::READ;
     const WRITE: Guard = Guard::WRITE;
     const MANAGE: Guard = Guard::Needs(Role::Admin);
-    use Guard::{Git, Open};
+    const FETCH: Guard = Guard::Needs(Role::Gateway);
+    use Guard::{CheckIn, Git, Open};
     const SERVICE: &str = "/v1/groups/{group}/services/{service}";
     const ROUTE: &str = "/v1/groups/{group}/services/{service}/routes/{route}";
     const RUNTIME: &str = "/v1/groups/{group}/services/{service}/runtime";
@@ -199,8 +219,10 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, "/v1/groups/{group}/commits/{commit}", READ, history::get),
         endpoint(GET, "/v1/groups/{group}/diff", READ, history::diff),
         endpoint(POST, "/v1/groups/{group}/commit", WRITE, bundle::commit),
+        endpoint(POST, "/v1/groups/{group}/import/openapi", WRITE, import::openapi),
         endpoint(POST, "/v1/groups/{group}/match", READ, matching::explained),
         endpoint(GET, "/v1/groups/{group}/events", READ, events::stream),
+        endpoint(GET, "/v1/groups/{group}/snapshot", FETCH, snapshot::get),
         endpoint(GET, "/v1/services", READ, matrix::list),
         endpoint(GET, "/v1/services/{service}", READ, matrix::get),
         endpoint(GET, "/v1/services/{service}/versions", READ, version::list),
@@ -208,7 +230,9 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(POST, "/v1/services/{service}/versions/{version}/sync", WRITE, promotion::version),
         endpoint(GET, "/v1/services/{service}/diff", READ, version::diff),
         endpoint(POST, "/v1/validate", READ, bundle::validate),
-        endpoint(GET, "/v1/gateways", READ, gateway::list),
+        endpoint(GET, "/v1/gateways", READ, gateways::list),
+        endpoint(POST, "/v1/gateways", CheckIn, gateways::check_in),
+        endpoint(DELETE, "/v1/gateways/{group}/{instance}", CheckIn, gateways::remove),
         endpoint(GET, "/v1/groups/{group}/convergence", READ, convergence::get),
         endpoint(GET, "/v1/tokens", MANAGE, token::list),
         endpoint(POST, "/v1/tokens", MANAGE, token::create),
@@ -216,6 +240,8 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, git::INFO_REFS, Git, git::advertise),
         endpoint(POST, git::UPLOAD_PACK, Git, git::upload_pack),
         endpoint(POST, git::RECEIVE_PACK, Git, git::receive_pack),
+        endpoint(GET, "/v1/openapi.json", Open, openapi::document),
+        endpoint(GET, "/docs", Open, openapi::page),
         endpoint(GET, "/healthz", Open, probe::health),
         endpoint(GET, "/readyz", Open, probe::ready),
         endpoint(GET, "/metrics", Open, probe::metrics),
@@ -238,15 +264,25 @@ fn endpoints() -> Vec<Endpoint> {
     endpoints
 }
 
-/// The whole API as a service.
+/// The whole API and the dashboard as a service.
 pub fn router(api: Api) -> Router {
     let mut router = Router::new();
     let mut guards = edge::Guards::default();
-    for Endpoint { method, path, guard, handler } in endpoints() {
+    for Endpoint { method, path, guard, handler } in
+        endpoints().into_iter().chain(dashboard::pages())
+    {
         router = router.route(path, handler);
         guards.add(path, method, guard);
     }
-    edge::wrap(router.fallback(edge::no_such_path), api, guards)
+    edge::wrap(router.fallback(no_such_path), api, guards)
+}
+
+/// The answer of every path that is not in the table: a page for who can read one.
+async fn no_such_path(request: Request) -> Response {
+    match dashboard::missing(&request) {
+        Some(page) => page,
+        None => edge::no_such_path(&request).into_response(),
+    }
 }
 
 #[cfg(test)]

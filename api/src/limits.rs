@@ -23,6 +23,14 @@ pub(crate) const HEAD_ARRIVAL: Duration = Duration::from_secs(30);
 pub(crate) const CONNECTIONS: usize = 1024;
 /// Time that a request stands in the queue for the repository.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Gateway instances of other processes.
+pub(crate) const INSTANCES: usize = 4096;
+/// Snapshots that are waited for or sent at one time.
+pub(crate) const SNAPSHOTS: usize = 512;
+/// Event streams at one time.
+pub(crate) const EVENT_STREAMS: usize = 256;
+/// Time that a client of an event stream may take for what waits for it.
+pub(crate) const EVENT_PATIENCE: Duration = Duration::from_secs(60);
 /// Requests in each queue for the repository, of reads and of writes.
 pub(crate) const QUEUE: usize = 512;
 
@@ -53,6 +61,14 @@ mod tests {
             ("time for the head of a request", time(HEAD_ARRIVAL), "the connection is closed"),
             ("time for a body", time(BODY_ARRIVAL), "400 `malformed_request`"),
             ("connections at one time", CONNECTIONS.to_string(), "further ones wait"),
+            ("gateway instances of other processes", INSTANCES.to_string(), busy),
+            ("snapshots waited for or sent at one time", SNAPSHOTS.to_string(), busy),
+            ("event streams at one time", EVENT_STREAMS.to_string(), busy),
+            (
+                "time for a client of events to take what waits",
+                time(EVENT_PATIENCE),
+                "the stream ends",
+            ),
             ("requests in the queue of reads, and of writes", QUEUE.to_string(), busy),
             ("time in such a queue", time(PATIENCE), busy),
         ];

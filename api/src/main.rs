@@ -10,5 +10,6 @@ use refgate::command::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    refgate::command::complete::answer_shell();
     Cli::parse().run()
 }

@@ -25,6 +25,9 @@ struct Counters {
     seconds: BTreeMap<(String, String), Duration>,
     writes: BTreeMap<&'static str, u64>,
     git: BTreeMap<(&'static str, &'static str), u64>,
+    check_ins: u64,
+    snapshots: BTreeMap<&'static str, u64>,
+    snapshot_bytes: u64,
     git_bytes: BTreeMap<(&'static str, &'static str), u64>,
 }
 
@@ -85,6 +88,18 @@ impl Metrics {
         *self.lock().writes.entry(outcome).or_default() += 1;
     }
 
+    /// Counts a check-in of a gateway.
+    pub fn check_in(&self) {
+        self.lock().check_ins += 1;
+    }
+
+    /// Counts an answer to a gateway that fetches: `sent`, with its bytes, or `unchanged`.
+    pub fn snapshot(&self, outcome: &'static str, bytes: usize) {
+        let mut counters = self.lock();
+        *counters.snapshots.entry(outcome).or_default() += 1;
+        counters.snapshot_bytes += bytes as u64;
+    }
+
     /// Counts a process of git, such as `upload-pack`, and the bytes from and to its client.
     pub fn git(&self, service: &'static str, end: GitEnd, received: u64, sent: u64) {
         let outcome = match end {
@@ -141,10 +156,9 @@ impl Metrics {
         let help = "Bytes that git read from clients and wrote to them.";
         family("refgate_git_bytes_total", help, "counter", &bytes.collect::<Vec<_>>());
         let mut instances: BTreeMap<(String, String), u64> = BTreeMap::new();
-        for status in fleet.statuses() {
-            let state = serde_json::to_value(status.state).unwrap_or_default();
-            let state = state.as_str().unwrap_or("unknown").to_owned();
-            *instances.entry((status.group.to_string(), state)).or_default() += 1;
+        for instance in fleet.instances(None) {
+            let state = instance.state.as_str().to_owned();
+            *instances.entry((instance.group.to_string(), state)).or_default() += 1;
         }
         let instances = instances.iter().map(|((group, state), count)| {
             (format!(r#"group="{group}",state="{state}""#), count.to_string())
@@ -152,6 +166,16 @@ impl Metrics {
         let help = "Known gateway instances, by group and state.";
         family("refgate_gateway_instances", help, "gauge", &instances.collect::<Vec<_>>());
         let of = |value: String| [(String::new(), value)];
+        let help = "Check-ins of gateways of other processes.";
+        family("refgate_check_ins_total", help, "counter", &of(counters.check_ins.to_string()));
+        let snapshots = counters.snapshots.iter();
+        let snapshots =
+            snapshots.map(|(end, count)| (format!(r#"outcome="{end}""#), count.to_string()));
+        let help = "Answers to gateways that fetch their configuration.";
+        family("refgate_snapshots_total", help, "counter", &snapshots.collect::<Vec<_>>());
+        let help = "Bytes of the configurations sent to gateways.";
+        let bytes = of(counters.snapshot_bytes.to_string());
+        family("refgate_snapshot_bytes_total", help, "counter", &bytes);
         let help = "Runs of the repository's maintenance, by how they ended.";
         let runs = [("done", maintenance.runs), ("failed", maintenance.failures)]
             .map(|(outcome, count)| (format!(r#"outcome="{outcome}""#), count.to_string()));

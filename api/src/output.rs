@@ -1,21 +1,27 @@
-//! What people and scripts see: tables on a terminal, plain aligned text in a pipe, JSON exactly
-//! as the API answered.
+//! What people and scripts see: tables on a terminal, plain aligned text in a pipe, JSON or YAML
+//! exactly as the API answered.
 //!
 //! Answers go to standard output; everything about the request itself (warnings, hints, refusals)
 //! to standard error, so that a pipe carries answers alone. Nothing here talks to the server.
+//! Colours, questions and progress are for terminals alone: [`paint`], [`Output::ask`],
+//! [`progress`].
 
 pub mod changes;
+pub mod paint;
 pub mod problem;
+pub mod progress;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
 pub mod write;
+pub mod yaml;
 
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
+use self::paint::Colour;
 use self::table::{Style, Table};
 use crate::client::problem::Finding;
 
@@ -27,9 +33,22 @@ pub enum Format {
     Table,
     /// The answer of the API, as it came
     Json,
+    /// The same as YAML
+    Yaml,
     /// Names alone, one per line; of a write, the commit
     Name,
 }
+
+impl Format {
+    /// Whether the answer is shown whole, for a program to read.
+    #[must_use]
+    pub fn is_document(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
+}
+
+/// Reads one line that somebody types.
+pub type Typed = Box<dyn FnMut() -> io::Result<String>>;
 
 /// Where answers and messages go.
 pub struct Output {
@@ -37,14 +56,27 @@ pub struct Output {
     style: Style,
     answers: Box<dyn Write>,
     messages: Box<dyn Write>,
+    coloured: bool,
+    typed: Option<Typed>,
 }
 
 impl Output {
     /// Standard output and standard error of this process.
     #[must_use]
     pub fn standard(format: Format) -> Self {
-        let style = if io::stdout().is_terminal() { Style::Terminal } else { Style::Plain };
-        Self::new(format, style, Box::new(io::stdout()), Box::new(io::stderr()))
+        let terminal = io::stdout().is_terminal();
+        let style = if terminal { Style::Terminal } else { Style::Plain };
+        let output = Self::new(format, style, Box::new(io::stdout()), Box::new(io::stderr()));
+        let output = if terminal && paint::wanted() { output.coloured() } else { output };
+        // The question stands on standard error: both have to be in front of somebody.
+        match io::stdin().is_terminal() && io::stderr().is_terminal() {
+            true => output.asking(Box::new(|| {
+                let mut line = String::new();
+                io::stdin().read_line(&mut line)?;
+                Ok(line)
+            })),
+            false => output,
+        }
     }
 
     /// Any two places to write to.
@@ -55,7 +87,39 @@ impl Output {
         answers: Box<dyn Write>,
         messages: Box<dyn Write>,
     ) -> Self {
-        Self { format, style, answers, messages }
+        Self { format, style, answers, messages, coloured: false, typed: None }
+    }
+
+    /// The same with colours.
+    #[must_use]
+    pub fn coloured(mut self) -> Self {
+        self.coloured = true;
+        self
+    }
+
+    /// The same with somebody who can be asked.
+    #[must_use]
+    pub fn asking(mut self, typed: Typed) -> Self {
+        self.typed = Some(typed);
+        self
+    }
+
+    /// Whether somebody is there who can be asked.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        self.typed.is_some()
+    }
+
+    /// Asks a question that is answered with yes or no. Anything but yes is no; so is silence.
+    ///
+    /// # Errors
+    /// When the terminal can be neither written nor read.
+    pub fn ask(&mut self, question: &str) -> io::Result<bool> {
+        let Some(typed) = &mut self.typed else { return Ok(false) };
+        write!(self.messages, "{} [y/N] ", text::printable(question))?;
+        self.messages.flush()?;
+        let answer = typed()?.trim().to_lowercase();
+        Ok(answer == "y" || answer == "yes")
     }
 
     /// What answers look like.
@@ -72,6 +136,17 @@ impl Output {
         writeln!(self.answers, "{}", text::printable(line.as_ref()))
     }
 
+    /// One line of an answer that means good, bad or changed.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn painted(&mut self, colour: Option<Colour>, line: &str) -> io::Result<()> {
+        match colour.filter(|_| self.coloured) {
+            Some(colour) => writeln!(self.answers, "{}", colour.paint(&text::printable(line))),
+            None => self.line(line),
+        }
+    }
+
     /// A text as it is, for another program to read.
     ///
     /// # Errors
@@ -80,12 +155,15 @@ impl Output {
         self.answers.write_all(text.as_bytes())
     }
 
-    /// An answer of the API, as it came.
+    /// An answer of the API, as it came: as YAML where that is asked for, else as JSON.
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn json(&mut self, body: &Value) -> io::Result<()> {
-        writeln!(self.answers, "{body:#}")
+    pub fn document(&mut self, body: &Value) -> io::Result<()> {
+        match self.format {
+            Format::Yaml => self.answers.write_all(yaml::render(body).as_bytes()),
+            _ => writeln!(self.answers, "{body:#}"),
+        }
     }
 
     /// A table; one without rows prints nothing.
@@ -112,7 +190,7 @@ impl Output {
         empty: &str,
     ) -> io::Result<()> {
         match self.format {
-            Format::Json => self.json(body),
+            Format::Json | Format::Yaml => self.document(body),
             Format::Name => items.iter().try_for_each(|item| self.line(name(item))),
             Format::Table if items.is_empty() => self.note(empty),
             Format::Table => self.table(&table(items)),

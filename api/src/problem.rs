@@ -176,6 +176,24 @@ impl Problem {
         self.kind
     }
 
+    /// A sentence about this very occurrence.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The findings that it rests on.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// The conflicts that it rests on.
+    #[must_use]
+    pub fn conflicts(&self) -> &[Conflict] {
+        &self.conflicts
+    }
+
     /// The body that the client sees.
     #[must_use]
     pub fn to_json(&self, request_id: &str) -> Value {

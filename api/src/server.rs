@@ -209,7 +209,7 @@ fn start_gateways(
         };
         let started = refgate_proxy::start(GatewayOptions {
             group: group.clone(),
-            source: data_dir.repository_path(),
+            source: data_dir.repository_path().into(),
             listen: *listen,
             h2c: *h2c,
             tls_listen: *tls_listen,
@@ -217,6 +217,7 @@ fn start_gateways(
             instance,
             drain_timeout,
             limits: Limits::default(),
+            nameservers: Vec::new(),
             access_log: access_log.map(Arc::clone),
         });
         match started {

@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::event::Actor;
-use crate::merge::OnConflict;
+use crate::merge::{OnConflict, Settled};
 use crate::name::{CommitId, GroupName, Revision, RouteName, ServiceName};
 use crate::object::ObjectName;
 use crate::version::Version;
@@ -255,6 +255,9 @@ pub struct Sync {
     pub runtime: Option<Value>,
     /// Who wins where the target was edited too.
     pub on_conflict: OnConflict,
+    /// Conflicts that were settled one by one, by their files in the group's tree; the rest goes by
+    /// `on_conflict`.
+    pub settled: Settled,
 }
 
 /// Where the content of a sync comes from.

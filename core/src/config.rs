@@ -53,6 +53,8 @@ pub type Services = rpds::RedBlackTreeMapSync<ServiceName, Arc<ServiceConfig>>;
 struct Basis {
     /// `group.json`, when it was sound.
     group_file: Option<Oid>,
+    /// The file that the group was read from; an earlier one while that of the tree is at fault.
+    group_file_in_use: Option<Oid>,
     /// The folders of services and runtimes, when every entry had its place.
     folders: Option<Folders>,
     /// Services that were left out, to be read again.
@@ -72,6 +74,11 @@ impl GroupConfig {
     /// Keeps serving the last good form of a service that was left out as faulty.
     pub fn keep_last_good(&mut self, service: Arc<ServiceConfig>) {
         self.services.insert_mut(service.name.clone(), service);
+    }
+
+    /// The `group.json` that [`Self::group`] was read from; nothing when it never was sound.
+    pub(crate) fn group_file_in_use(&self) -> Option<Oid> {
+        self.basis.group_file_in_use
     }
 }
 
@@ -118,6 +125,11 @@ impl ServiceConfig {
     #[must_use]
     pub fn live(&self) -> Live {
         live(&self.routes, &self.runtime)
+    }
+
+    /// The file of what the group owns about it, where there is one.
+    pub(crate) fn runtime_file(&self) -> Option<Oid> {
+        self.runtime_file
     }
 
     /// The routes that are switched on.

@@ -96,6 +96,8 @@ codes! {
     BadPem = "bad_pem",
     /// Two certificates of a group for the same SNI.
     SniConflict = "sni_conflict",
+    /// A certificate that has expired, or does so within 14 days; only gateways tell.
+    CertificateExpiry = "certificate_expiry",
     /// Two credentials of a group by which requests could not be told apart.
     CredentialConflict = "credential_conflict",
     /// A file, list or text over its limit.

@@ -38,6 +38,14 @@ pub enum Op {
     Changed,
 }
 
+/// What changed between two forms of a document that is not in the repository.
+#[must_use]
+pub fn documents(before: &Value, after: &Value, file: &str) -> Vec<Change> {
+    let mut changes = Vec::new();
+    value(Some(before), Some(after), file, "", &mut changes);
+    changes
+}
+
 /// What changed between two trees of one place; `prefix` is their path in the group's tree.
 pub(crate) fn changes(
     objects: &Objects<'_>,

@@ -26,6 +26,10 @@ pub enum OnConflict {
     Ours,
 }
 
+/// Conflicts that were settled one by one, by file and RFC 6901 pointer: who wins there. What is
+/// settled for [`OnConflict::Abort`] is not settled.
+pub type Settled = BTreeMap<(String, String), OnConflict>;
+
 /// What both sides changed differently.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Clash {
@@ -36,18 +40,20 @@ pub(crate) struct Clash {
     pub(crate) theirs: Option<Value>,
 }
 
-/// The merged content, with every clash settled in favour of `on_conflict`, and the clashes.
+/// The merged content, with every clash settled as `settled` says, else in favour of `on_conflict`,
+/// and the clashes.
 pub(crate) fn merge(
     base: &Content,
     ours: &Content,
     theirs: &Content,
     on_conflict: OnConflict,
+    settled: &Settled,
 ) -> (Content, Vec<Clash>) {
     let paths: BTreeSet<&String> = base.keys().chain(ours.keys()).chain(theirs.keys()).collect();
     let mut merged = Content::new();
     let mut clashes = Vec::new();
     for path in paths {
-        let mut merger = Merger { file: path, on_conflict, clashes: &mut clashes };
+        let mut merger = Merger { file: path, on_conflict, settled, clashes: &mut clashes };
         let sides = Sides { base: base.get(path), ours: ours.get(path), theirs: theirs.get(path) };
         if let Some(value) = merger.value(sides, "") {
             merged.insert(path.clone(), value);
@@ -66,6 +72,7 @@ struct Sides<'v> {
 struct Merger<'a> {
     file: &'a str,
     on_conflict: OnConflict,
+    settled: &'a Settled,
     clashes: &'a mut Vec<Clash>,
 }
 
@@ -105,7 +112,7 @@ impl Merger<'_> {
             ours: sides.ours.cloned(),
             theirs: sides.theirs.cloned(),
         });
-        match self.on_conflict {
+        match winner(self.settled, self.on_conflict, self.file, pointer) {
             OnConflict::Theirs => sides.theirs.cloned(),
             OnConflict::Abort | OnConflict::Ours => sides.ours.cloned(),
         }
@@ -160,6 +167,16 @@ impl Merger<'_> {
     }
 }
 
+/// Who wins at a place.
+pub(crate) fn winner(
+    settled: &Settled,
+    on_conflict: OnConflict,
+    file: &str,
+    pointer: &str,
+) -> OnConflict {
+    settled.get(&(file.to_owned(), pointer.to_owned())).copied().unwrap_or(on_conflict)
+}
+
 /// Lists whose order means nothing and whose entries stand once.
 fn is_set(pointer: &str) -> bool {
     matches!(pointer, "/paths" | "/methods" | "/match/remote_addrs")
@@ -204,6 +221,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn merge(
+        base: &Content,
+        ours: &Content,
+        theirs: &Content,
+        on_conflict: OnConflict,
+    ) -> (Content, Vec<Clash>) {
+        super::merge(base, ours, theirs, on_conflict, &Settled::new())
+    }
+
+    #[test]
+    fn conflicts_are_settled_one_by_one() {
+        let of = |a: i32, b: i32| route(json!({"a": a, "b": b}));
+        let here = |pointer: &str| ("routes/r.json".to_owned(), pointer.to_owned());
+        let settled = Settled::from([(here("/a"), OnConflict::Theirs)]);
+        let merge = |otherwise| super::merge(&of(0, 0), &of(1, 1), &of(2, 2), otherwise, &settled);
+        assert_eq!(merge(OnConflict::Ours).0, of(2, 1));
+        assert_eq!(merge(OnConflict::Abort).1.len(), 2, "both are told");
+    }
 
     fn route(value: Value) -> Content {
         Content::from([("routes/r.json".to_owned(), value)])

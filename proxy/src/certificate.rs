@@ -3,10 +3,11 @@
 //!
 //! They are part of the snapshot. A certificate that did not change keeps its compiled form, and with
 //! it the tickets of its clients; one that did change has new tickets, so that no client goes on with
-//! what the old one vouched for. Next: [`compile`] for how they are made, [`crate::gateway`]'s `tls`
+//! what the old one vouched for. Next: [`compile`] for how they are made, [`expiry`] for when they end, [`crate::gateway`]'s `tls`
 //! for the handshake.
 
 pub(crate) mod compile;
+mod expiry;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -19,7 +20,7 @@ use refgate_core::host::HostPattern;
 use refgate_core::name::CertificateName;
 use rustls::ServerConfig;
 
-use self::compile::FileState;
+use crate::file_state::FileState;
 
 /// The name of the certificate for clients that ask for no name, or for an unknown one.
 const DEFAULT: &str = "default";
@@ -51,6 +52,8 @@ pub(crate) struct Certificate {
     pub(crate) config: Arc<ServerConfig>,
     /// Whose certificates clients must show.
     pub(crate) authority: Option<Arc<ClientAuthority>>,
+    /// When it expires, in seconds since 1970; nothing when it does not say so legibly.
+    expires: Option<i64>,
     /// The same certificate and its key, for nodes that ask for one.
     pub(crate) shown_to_nodes: Option<Arc<ShownToNodes>>,
 }

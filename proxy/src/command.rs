@@ -1,9 +1,10 @@
 //! The command line of a gateway: flags, signals, log.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use refgate_core::name::GroupName;
 use tracing_subscriber::EnvFilter;
 
 use crate::access_log::{AccessLog, LogTarget};
+use crate::control_plane::{ControlPlane, ControlPlaneUrl, UrlError};
 use crate::gateway::{self, Gateway, GatewayOptions, Limits, StartError};
+use crate::source::{SourceFrom, SourceOptions};
 
 /// What a gateway is told on the command line.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,9 +22,24 @@ pub struct GatewayArgs {
     /// The gateway group to serve
     #[arg(long, value_name = "GROUP")]
     pub group: GroupName,
-    /// The configuration repository on disk, such as refgate-data/config.git
-    #[arg(long, value_name = "PATH", value_parser = repository)]
-    pub source: PathBuf,
+    /// The configuration repository on disk, such as refgate-data/config.git, or the URL of a control
+    /// plane
+    #[arg(long, value_name = "PATH|URL")]
+    pub source: SourceArg,
+    /// Directory to keep the last good configuration in, for a start without the source; needed with
+    /// a URL
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// File with the token for the control plane, read anew at each request
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Authorities in PEM that the control plane's certificate must be signed by [default: those of
+    /// the system]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The control plane to tell how this gateway is [default: the source, when it is a URL]
+    #[arg(long, value_name = "URL")]
+    pub control_plane: Option<ControlPlaneUrl>,
     /// Address to take requests on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9080")]
     pub listen: SocketAddr,
@@ -35,11 +53,15 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "ADDR")]
     pub status_listen: Option<SocketAddr>,
     /// Name of this instance [default: the host's name and the process id]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = instance_name)]
     pub instance: Option<String>,
     /// How long requests in flight may take to finish on SIGTERM
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub drain_timeout: Duration,
+    /// DNS server to ask for names of nodes, ADDR or ADDR:PORT; may be given more than once [default:
+    /// those of /etc/resolv.conf]
+    #[arg(long = "nameserver", value_name = "ADDR", value_parser = nameserver)]
+    pub nameservers: Vec<SocketAddr>,
     /// File to add a line of JSON to for every request, or - for standard output [default: no log]
     #[arg(long, value_name = "PATH")]
     pub access_log: Option<LogTarget>,
@@ -67,6 +89,10 @@ pub struct LimitArgs {
     /// How long a client may pause while it sends a body or takes one
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = some_seconds)]
     pub transfer_timeout: Duration,
+    /// Bytes that a client must send of a body for each second, after a first --transfer-timeout; 0:
+    /// any number
+    #[arg(long, value_name = "BYTES", default_value = "500")]
+    pub min_body_rate: u32,
 }
 
 impl LimitArgs {
@@ -79,6 +105,7 @@ impl LimitArgs {
             header_timeout: self.header_timeout,
             idle_timeout: Duration::from_secs(self.idle_timeout.into()),
             transfer_timeout: self.transfer_timeout,
+            min_body_rate: NonZeroU32::new(self.min_body_rate),
         }
     }
 }
@@ -89,6 +116,11 @@ pub enum RunError {
     /// The gateway did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Nothing would be there to start from.
+    #[error(
+        "a gateway whose source is a URL needs --state-dir DIR: it starts from there when the control plane is away"
+    )]
+    NoStateDir,
     /// The access log cannot be written.
     #[error("cannot open the access log: {0}")]
     AccessLog(std::io::Error),
@@ -97,13 +129,68 @@ pub enum RunError {
     Signals(std::io::Error),
 }
 
-fn repository(text: &str) -> Result<PathBuf, String> {
-    if text.contains("://") {
-        return Err("this version reads a repository on disk, not a URL; \
-                    give the path of the control plane's config.git"
-            .to_owned());
+impl RunError {
+    /// Whether the flags do not go together.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::NoStateDir)
     }
-    Ok(PathBuf::from(text))
+}
+
+/// What `--source` is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceArg {
+    /// A repository on disk.
+    Path(PathBuf),
+    /// A control plane.
+    Url(ControlPlaneUrl),
+}
+
+impl FromStr for SourceArg {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        if text.contains("://") {
+            text.parse().map(Self::Url)
+        } else {
+            Ok(Self::Path(PathBuf::from(text)))
+        }
+    }
+}
+
+impl GatewayArgs {
+    fn source(&self) -> Result<SourceOptions, RunError> {
+        let control_plane = |url: &ControlPlaneUrl| ControlPlane {
+            url: url.clone(),
+            token_file: self.token_file.clone(),
+            ca: self.ca.clone(),
+        };
+        let mut check_in = self.control_plane.as_ref().map(control_plane);
+        let from = match &self.source {
+            SourceArg::Path(path) => SourceFrom::Repository(path.clone()),
+            SourceArg::Url(_) if self.state_dir.is_none() => return Err(RunError::NoStateDir),
+            SourceArg::Url(url) => {
+                check_in.get_or_insert_with(|| control_plane(url));
+                SourceFrom::ControlPlane(control_plane(url))
+            }
+        };
+        Ok(SourceOptions { from, state_dir: self.state_dir.clone(), check_in })
+    }
+}
+
+/// The name stands in paths and tables of the control plane.
+fn instance_name(text: &str) -> Result<String, String> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte);
+    if (1..=128).contains(&text.len()) && text.bytes().all(known) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name is 1 to 128 letters, digits, `-`, `_`, `.`, `:`, `@`".to_owned())
+    }
+}
+
+fn nameserver(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    address.or_else(|_| text.parse()).map_err(|_| "an IP address is needed".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -126,6 +213,7 @@ fn some_seconds(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When the gateway does not start.
 pub fn run(args: GatewayArgs) -> Result<(), RunError> {
+    let (group, source) = (args.group.clone(), args.source()?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -134,10 +222,9 @@ pub fn run(args: GatewayArgs) -> Result<(), RunError> {
     let mut signals = runtime.block_on(async { Signals::new() }).map_err(RunError::Signals)?;
     let access_log = args.access_log.map(AccessLog::open).transpose();
     let access_log = access_log.map_err(RunError::AccessLog)?.map(Arc::new);
-    let group = args.group.clone();
     let gateway = Arc::new(gateway::start(GatewayOptions {
         group: args.group,
-        source: args.source,
+        source,
         listen: args.listen,
         h2c: args.h2c,
         tls_listen: args.tls_listen,
@@ -145,6 +232,7 @@ pub fn run(args: GatewayArgs) -> Result<(), RunError> {
         instance: args.instance.unwrap_or_else(instance),
         drain_timeout: args.drain_timeout,
         limits: args.limits.limits(),
+        nameservers: args.nameservers,
         access_log,
     })?);
     print_addresses(&gateway, &group);
@@ -199,10 +287,12 @@ fn instance() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"))
         .unwrap_or_default();
-    let host = match host.trim() {
-        "" => "gateway",
-        host => host,
-    };
+    // Longer names and others than these are nobody's.
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
+    let mut host: String = host.chars().filter(plain).take(100).collect();
+    if host.is_empty() {
+        "gateway".clone_into(&mut host);
+    }
     format!("{host}-{}", std::process::id())
 }
 
@@ -229,9 +319,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_refused() {
-        assert!(repository("http://127.0.0.1:7080").is_err_and(|why| why.contains("on disk")));
-        assert!(repository("refgate-data/config.git").is_ok());
+    fn sources_are_paths_or_addresses() {
+        let path = SourceArg::Path("refgate-data/config.git".into());
+        assert_eq!("refgate-data/config.git".parse(), Ok(path));
+        assert!(matches!("http://127.0.0.1:7080".parse(), Ok(SourceArg::Url(_))));
+        for text in ["ftp://x", "https://", "http://u:p@x"] {
+            assert!(text.parse::<SourceArg>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nameservers_are_addresses() {
+        let table = [("10.0.0.1", "10.0.0.1:53"), ("::1", "[::1]:53"), ("[::1]:5", "[::1]:5")];
+        for (text, address) in table {
+            assert_eq!(nameserver(text), Ok(address.parse().unwrap()));
+        }
+        assert!(nameserver("dns.example").is_err());
+    }
+
+    #[test]
+    fn instances_have_plain_names() {
+        assert!(instance_name(&instance()).is_ok());
+        for text in ["edge-1", "a.b:9080", "x@y_z"] {
+            assert_eq!(instance_name(text).as_deref(), Ok(text));
+        }
+        for text in ["", "a b", "a/b", "ä", &"x".repeat(129)] {
+            assert!(instance_name(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //! end `logging`, always. Failures go through `fail_to_connect` or `error_while_proxy`, where another
 //! try is decided on, and end in `fail_to_proxy`.
 //!
-//! Next: [`target`] for what is asked for, [`client`] for who asks, [`hop`] for fields of one
-//! connection, [`crate::respond`] for answers that we make.
+//! Next: [`target`] for what is asked for, [`framing`] for where it ends, [`client`] for who asks,
+//! [`hop`] for fields of one connection, [`crate::respond`] for answers that we make.
 
 mod client;
 mod exchange;
+mod framing;
 mod hop;
 mod target;
 
@@ -24,6 +25,7 @@ use http::{HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::tls::SslDigest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -36,6 +38,7 @@ use self::exchange::Exchange;
 use self::target::Target;
 use crate::gateway::Shared;
 use crate::gateway::client_stream::ClientStream;
+use crate::gateway::reading::{Cut, Reading};
 use crate::gateway::tls;
 use crate::request_id::{self, RequestId};
 use crate::respond::{self, Refusal};
@@ -172,9 +175,9 @@ impl ProxyHttp for Forwarder {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Exchange) -> Result<bool> {
         if let Some(stream) = client_stream(session) {
-            stream.request_began();
+            stream.request_began(framing::length(session));
         }
-        if session.is_http2() {
+        if session.req_header().version == Version::HTTP_2 {
             ctx.stream = Some(self.shared.streams.open());
         }
         let limits = &self.shared.limits;
@@ -184,9 +187,24 @@ impl ProxyHttp for Forwarder {
         }
         session.set_read_timeout(Some(limits.transfer_timeout));
         session.set_write_timeout(Some(limits.transfer_timeout));
+        session.set_total_drain_timeout(Some(limits.transfer_timeout));
+        let has_body = !session.as_mut().is_body_empty();
+        if has_body && let Some(reading) = Reading::of(session) {
+            reading.pace(true);
+        }
         session.set_pipelining_enabled(true);
         let id = RequestId::accept(&session.req_header().headers);
         ctx.id = id.unwrap_or_else(RequestId::generate);
+        framing::ignore_stray_upgrade(session);
+        let head = || match session.as_downstream() {
+            ServerSession::H1(session) => Some(session.get_headers_raw_bytes()),
+            _ => None,
+        };
+        if let Some(defect) = framing::defect(&session.req_header().headers, head) {
+            session.set_keepalive(None);
+            respond::refuse(session, Refusal::BadRequest(defect), None, &ctx.id).await?;
+            return Ok(true);
+        }
         let routed = match Self::route(session, ctx) {
             Ok(()) if self.is_too_large(session.req_header()) => {
                 Err((Refusal::PayloadTooLarge, None))
@@ -210,9 +228,12 @@ impl ProxyHttp for Forwarder {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut Exchange,
     ) -> Result<()> {
+        if end_of_stream && let Some(reading) = Reading::of(session) {
+            reading.pace(false);
+        }
         let Some(most) = self.shared.limits.body else { return Ok(()) };
         if session.was_upgraded() {
             // What two sides say to each other is no body.
@@ -252,11 +273,21 @@ impl ProxyHttp for Forwarder {
                 return Err(error.into_up());
             }
         };
-        if let (Some(deadline), Some(stream)) = (deadline, client_stream(session)) {
-            stream.arm(deadline);
+        let reading = Reading::of(session);
+        if let (Some(deadline), Some(reading)) = (deadline, reading) {
+            reading.arm(deadline);
         }
         let node = route.upstream.nodes.get(destination.node);
         let Some(node) = node else { return Error::e_explain(ErrorType::InternalError, "no node") };
+        let request = session.req_header();
+        if request.version == Version::HTTP_2
+            && (route.upstream.http2 || node.peer.is_tls())
+            && respond::is_grpc_call(&request.headers)
+            && let Some(reading) = reading
+        {
+            // What such a client says may be a part of a conversation that lasts.
+            reading.pace(false);
+        }
         let this = Try {
             address: destination.address,
             times: route.times,
@@ -290,37 +321,40 @@ impl ProxyHttp for Forwarder {
         ctx: &mut Exchange,
     ) -> Result<()> {
         let port = port(session);
-        let (client, id, host, target) =
-            (ctx.client, ctx.id.clone(), ctx.host.clone(), ctx.target.take());
+        let (client, id) = (ctx.client, ctx.id.clone());
+        let (host, target) = (ctx.host.clone(), ctx.target.take());
         let (route, tries) = ctx.route()?;
         let current = tries.current(&route.upstream);
+        let asked = session.req_header();
+        hop::edit(request, |version, headers| {
+            if let Some(client) = client {
+                let scheme = if tls_digest(session).is_some() { "https" } else { "http" };
+                client.announce(headers, scheme, host.as_ref(), port);
+            }
+            let told = match (&route.upstream.host, &host) {
+                (PassHost::Client, Some(host)) | (PassHost::Fixed(host), _) => Some(host),
+                // A client too old to name a host: the node's is better than none.
+                (PassHost::Client, None) | (PassHost::Node, _) => {
+                    current.map(|(node, _)| &node.host)
+                }
+            };
+            if let Some(told) = told {
+                headers.insert(header::HOST, told.clone());
+            }
+            headers.insert(request_id::NAME, id.value().clone());
+            let upgrades = headers.contains_key(header::UPGRADE);
+            if tries.is_last() && version == Version::HTTP_11 && !upgrades {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            if route.upstream.http2 && hop::takes_trailers(asked) {
+                hop::restore_trailers(headers);
+            }
+            if asked.version == Version::HTTP_2 {
+                hop::join_cookies(headers);
+            }
+        });
         if let Some(target) = &target {
             request.set_raw_path(target.as_bytes())?;
-        }
-        if let Some(client) = client {
-            let scheme = if tls_digest(session).is_some() { "https" } else { "http" };
-            client.announce(request, scheme, host.as_ref(), port)?;
-        }
-        let told = match (&route.upstream.host, &host) {
-            (PassHost::Client, Some(host)) | (PassHost::Fixed(host), _) => Some(host.clone()),
-            // A client too old to name a host: the node's is better than none.
-            (PassHost::Client, None) | (PassHost::Node, _) => {
-                current.map(|(node, _)| node.host.clone())
-            }
-        };
-        if let Some(told) = told {
-            request.insert_header(header::HOST, told)?;
-        }
-        request.insert_header(request_id::HEADER, id.value().clone())?;
-        let upgrades = request.headers.contains_key(header::UPGRADE);
-        if tries.is_last() && request.version == Version::HTTP_11 && !upgrades {
-            request.insert_header(header::CONNECTION, HeaderValue::from_static("close"))?;
-        }
-        if route.upstream.http2 && hop::takes_trailers(session.req_header()) {
-            hop::restore_trailers(request)?;
-        }
-        if session.req_header().version == Version::HTTP_2 {
-            hop::join_cookies(request)?;
         }
         ctx.target = target;
         Ok(())
@@ -336,6 +370,11 @@ impl ProxyHttp for Forwarder {
         if answer.status.is_informational() && status != 101 {
             return Ok(());
         }
+        if status == 101 && !session.is_upgrade_req() {
+            // RFC 9110 §7.8: a server switches to what it was asked for. What follows is no answer.
+            let error = Error::explain(ErrorType::InvalidHTTPHeader, "nobody asked for an upgrade");
+            return Err(error.into_up());
+        }
         let idempotent = session.req_header().method.is_idempotent() && can_repeat(session);
         let (route, tries) = ctx.route()?;
         if tries.answered(&route.upstream, status, idempotent) {
@@ -343,15 +382,19 @@ impl ProxyHttp for Forwarder {
             let context = format!("the node answered {status}");
             return Err(Error::explain(ErrorType::HTTPStatus(status), context).into_up());
         }
-        if let Some(stream) = client_stream(session) {
-            stream.disarm();
+        if let Some(reading) = Reading::of(session) {
+            reading.disarm();
         }
         ctx.answered = Some(Instant::now());
         if status == 101 {
             // From here on a client may listen as long as it likes; the node has the route's time.
             session.set_read_timeout(None);
+            if let Some(reading) = Reading::of(session) {
+                reading.pace(false);
+            }
         }
         hop::clean_answer(answer);
+        framing::mend_length(answer)?;
         Ok(())
     }
 
@@ -364,7 +407,7 @@ impl ProxyHttp for Forwarder {
         if answer.status.is_informational() && answer.status.as_u16() != 101 {
             return Ok(());
         }
-        answer.insert_header(request_id::HEADER, ctx.id.value().clone())?;
+        answer.insert_header(request_id::TITLE, ctx.id.value().clone())?;
         if self.shared.is_draining() {
             session.set_keepalive(None);
         }
@@ -402,10 +445,16 @@ impl ProxyHttp for Forwarder {
             error.retry = RetryType::Decided(false);
             return error;
         };
-        if *error.esource() == ErrorSource::Downstream && tries.is_late() && can_repeat {
-            // The read from the client was made to fail, to end this try: see `ClientStream::arm`.
-            error.esource = ErrorSource::Upstream;
-            error.etype = ErrorType::ReadTimedout;
+        if *error.esource() == ErrorSource::Downstream {
+            match Reading::of(session).and_then(Reading::was_cut) {
+                // The read from the client was made to fail, to end this try.
+                Some(Cut::Late) => {
+                    error.esource = ErrorSource::Upstream;
+                    error.etype = ErrorType::ReadTimedout;
+                }
+                Some(Cut::Slow) => error.etype = ErrorType::ReadTimedout,
+                None => {}
+            }
         }
         let again = if answered_with_status {
             true
@@ -487,6 +536,9 @@ impl ProxyHttp for Forwarder {
 /// What the client is told about a failure; nothing when it is gone.
 fn refusal_for(error: &Error) -> Option<Refusal> {
     if *error.esource() == ErrorSource::Downstream {
+        if *error.etype() == ErrorType::ReadTimedout {
+            return Some(Refusal::RequestTimeout);
+        }
         let is_gone = matches!(
             error.etype(),
             ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed

@@ -7,11 +7,16 @@
 //! configuration.
 
 pub(crate) mod client_stream;
+mod h2_request;
+mod http1;
 mod limits;
 pub(crate) mod listener;
+mod pace;
+pub(crate) mod reading;
 mod shared;
 pub(crate) mod streams;
 pub(crate) mod tls;
+mod write_buffer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +28,7 @@ use std::time::Duration;
 use pingora::apps::http_app::HttpServer;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::proxy::http_proxy;
+use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::tls::{RootCertStore, load_platform_certs_incl_env_into_store};
 use refgate_core::name::GroupName;
@@ -32,14 +37,18 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use self::client_stream::Serves;
+use self::h2_request::WithLimits;
 pub use self::limits::Limits;
 use self::listener::{Listener, Speaks};
 pub(crate) use self::shared::Shared;
 use crate::access_log::AccessLog;
+use crate::check_in::CheckIns;
+use crate::control_plane::client::ClientError;
 use crate::forward::Forwarder;
-use crate::source::{self, Source};
+use crate::source::{self, Source, SourceOptions};
 use crate::status::GatewayStatus;
 use crate::status::server::StatusServer;
+use crate::upstream::address::resolver::Resolver;
 
 /// Idle connections to nodes that are kept, for each thread and all upstreams together.
 const IDLE_CONNECTIONS: usize = 4096;
@@ -49,8 +58,8 @@ const IDLE_CONNECTIONS: usize = 4096;
 pub struct GatewayOptions {
     /// The group that it serves.
     pub group: GroupName,
-    /// The configuration repository on disk.
-    pub source: PathBuf,
+    /// Where its configuration comes from.
+    pub source: SourceOptions,
     /// Where it takes requests; port 0: any free one.
     pub listen: SocketAddr,
     /// Whether clients may speak HTTP/2 there.
@@ -65,6 +74,8 @@ pub struct GatewayOptions {
     pub drain_timeout: Duration,
     /// What clients may take of it.
     pub limits: Limits,
+    /// DNS servers to ask for names of nodes; none: those of the system.
+    pub nameservers: Vec<SocketAddr>,
     /// Where each request is told of, when that is wanted.
     pub access_log: Option<Arc<AccessLog>>,
 }
@@ -83,6 +94,17 @@ pub enum StartError {
     /// The configuration cannot be read.
     #[error(transparent)]
     Source(#[from] OpenError),
+    /// The control plane cannot be asked.
+    #[error(transparent)]
+    ControlPlane(#[from] ClientError),
+    /// The last good configuration cannot be kept.
+    #[error("cannot use the state directory {}: {reason}", folder.display())]
+    State {
+        /// The directory.
+        folder: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
     /// The system's trusted certificates cannot be used.
     #[error("cannot load the system's trusted certificates: {0}")]
     Certificates(String),
@@ -129,9 +151,12 @@ pub fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     let status_listener =
         options.status_listen.map(|address| bind(address, Serves::Status, Speaks::Http1));
     let status_listener = status_listener.transpose()?;
-    let shared = Shared::new(options.group, options.instance, options.limits, options.access_log);
+    let resolver = Resolver::new(options.nameservers);
+    let (limits, access_log) = (options.limits, options.access_log);
+    let shared = Shared::new(options.group, options.instance, limits, resolver, access_log);
     let shared = Arc::new(shared);
     shared.checks.run_on(runtime.handle());
+    let check_in = options.source.check_in.clone();
     let source = Source::open(Arc::clone(&shared), options.source)?;
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
@@ -141,9 +166,13 @@ pub fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     let listeners = Listeners { plain: listener, tls: tls_listener, status: status_listener };
     let proxy = proxy(Arc::clone(&shared), threads)?;
     let source = source.run().map_err(StartError::Threads)?;
+    let check_ins = check_in
+        .map(|target| CheckIns::start(Arc::clone(&shared), target, runtime.handle()))
+        .transpose()?;
     let service = Service {
         shared: Arc::clone(&shared),
         source,
+        check_ins,
         stopping,
         ending,
         drain_timeout: options.drain_timeout,
@@ -160,7 +189,7 @@ pub fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     Ok(Gateway { shared, address, tls_address, status_address, stop, end, thread })
 }
 
-type Proxy = pingora::proxy::HttpProxy<Forwarder>;
+type Proxy = WithLimits<HttpProxy<Forwarder>>;
 
 fn proxy(shared: Arc<Shared>, threads: usize) -> Result<Proxy, StartError> {
     // Pingora loads them as well, and ends the process when it cannot.
@@ -174,11 +203,12 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> Result<Proxy, StartError> {
         ..ServerConf::default()
     };
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(shared.limits.idle_timeout);
+    let limits = shared.limits.clone();
+    options.h2_idle_timeout = Some(limits.idle_timeout);
     let mut proxy = http_proxy(&Arc::new(conf), Forwarder::new(shared));
     proxy.server_options = Some(options);
     proxy.h2_options = Some(default_h2_options());
-    Ok(proxy)
+    Ok(WithLimits { app: Arc::new(proxy), limits })
 }
 
 impl Gateway {
@@ -243,6 +273,7 @@ impl Drop for Gateway {
 struct Service {
     shared: Arc<Shared>,
     source: source::Running,
+    check_ins: Option<CheckIns>,
     stopping: watch::Receiver<bool>,
     ending: watch::Receiver<bool>,
     drain_timeout: Duration,
@@ -259,6 +290,9 @@ impl Service {
     fn run(mut self, runtime: Runtime, listeners: Listeners, proxy: Proxy) {
         runtime.block_on(self.serve(listeners, Arc::new(proxy)));
         self.source.stop();
+        if let Some(check_ins) = self.check_ins {
+            check_ins.stop();
+        }
         // Connections that outlived the drain end here.
         runtime.shutdown_background();
         if let Some(log) = &self.shared.access_log {

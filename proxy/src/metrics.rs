@@ -214,6 +214,13 @@ impl Metrics {
              # TYPE refgate_healthy gauge\n\
              refgate_healthy{{group=\"{group}\"}} {healthy}"
         );
+        let up = u8::from(status.away_since.is_none());
+        let _ = writeln!(
+            text,
+            "# HELP refgate_source_up 1 while the source of the configuration can be followed.\n\
+             # TYPE refgate_source_up gauge\n\
+             refgate_source_up{{group=\"{group}\"}} {up}"
+        );
         if let Some(commit) = status.commit {
             let _ = writeln!(
                 text,

@@ -5,10 +5,13 @@ use std::hash::BuildHasher;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 /// The header that carries the id to the node and back to the client.
-pub(crate) const HEADER: &str = "X-Request-Id";
+pub(crate) const NAME: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The same as answers spell it.
+pub(crate) const TITLE: &str = "X-Request-Id";
 
 const LONGEST: usize = 128;
 
@@ -19,7 +22,7 @@ pub(crate) struct RequestId(HeaderValue);
 impl RequestId {
     /// The client's id, when there is exactly one and it is sane.
     pub(crate) fn accept(headers: &http::HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(HEADER).iter();
+        let mut values = headers.get_all(NAME).iter();
         let (value, other) = (values.next()?, values.next());
         let bytes = value.as_bytes();
         let sane = other.is_none()
@@ -81,7 +84,7 @@ mod tests {
         for (values, sane) in table {
             let mut headers = HeaderMap::new();
             for value in *values {
-                headers.append(HEADER, HeaderValue::from_str(value).expect("a header value"));
+                headers.append(NAME, HeaderValue::from_str(value).expect("a header value"));
             }
             assert_eq!(RequestId::accept(&headers).is_some(), *sane, "{values:?}");
         }

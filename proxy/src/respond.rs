@@ -3,6 +3,8 @@
 
 mod grpc;
 
+pub(crate) use self::grpc::is_call as is_grpc_call;
+
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -23,6 +25,8 @@ pub(crate) enum Refusal {
     RouteNotFound,
     /// Routes match but for the method.
     MethodNotAllowed,
+    /// The body came too slowly.
+    RequestTimeout,
     /// The body is larger than the gateway takes.
     PayloadTooLarge,
     /// The host asks for more than the connection has proven.
@@ -43,6 +47,7 @@ impl Refusal {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::RouteNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
             Self::NoHealthyUpstream | Self::UpstreamOverloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -56,6 +61,7 @@ impl Refusal {
             Self::BadRequest(_) => "bad_request",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
             Self::PayloadTooLarge => "payload_too_large",
             Self::MisdirectedRequest => "misdirected_request",
             Self::NoHealthyUpstream => "no_healthy_upstream",
@@ -70,6 +76,7 @@ impl Refusal {
             Self::BadRequest(reason) => reason,
             Self::RouteNotFound => "no route matches this host and path",
             Self::MethodNotAllowed => "the route does not take this method",
+            Self::RequestTimeout => "the body of the request did not come in time",
             Self::PayloadTooLarge => "the body is larger than this gateway takes",
             Self::MisdirectedRequest => {
                 "this host is served to clients with a certificate, over TLS with its own name"
@@ -104,7 +111,7 @@ pub(crate) async fn refuse(
     let mut answer = Box::new(ResponseHeader::build(refusal.status(), Some(6))?);
     answer.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
     answer.insert_header(header::CONTENT_LENGTH, body.len())?;
-    answer.insert_header(request_id::HEADER, id.value().clone())?;
+    answer.insert_header(request_id::TITLE, id.value().clone())?;
     if let Some(allow) = allow {
         answer.insert_header(header::ALLOW, allow)?;
     }
@@ -119,8 +126,8 @@ pub(crate) async fn refuse(
 /// Sends an answer that is all header. In HTTP/2 the header says that it is the end, which Pingora's
 /// own way of writing one leaves open: gRPC clients believe a status in nothing less.
 async fn send_header(session: &mut Session, answer: Box<ResponseHeader>) -> Result<()> {
-    if let ServerSession::H2(stream) = session.as_downstream_mut() {
-        return stream.write_response_header(answer, true);
+    if let ServerSession::Custom(stream) = session.as_downstream_mut() {
+        return stream.write_response_header(answer, true).await;
     }
     session.write_response_header(answer, true).await
 }
@@ -161,6 +168,7 @@ mod tests {
             (Refusal::BadRequest("the path has a broken percent escape"), 400, "bad_request"),
             (Refusal::RouteNotFound, 404, "route_not_found"),
             (Refusal::MethodNotAllowed, 405, "method_not_allowed"),
+            (Refusal::RequestTimeout, 408, "request_timeout"),
             (Refusal::PayloadTooLarge, 413, "payload_too_large"),
             (Refusal::MisdirectedRequest, 421, "misdirected_request"),
             (Refusal::NoHealthyUpstream, 503, "no_healthy_upstream"),

@@ -23,6 +23,8 @@ pub struct GatewayStatus {
     pub diagnostics: Vec<Diagnostic>,
     /// What keeps it from being healthy beside its configuration, for people.
     pub message: Option<String>,
+    /// Since when its source cannot be followed, RFC 3339; nothing while it can.
+    pub away_since: Option<String>,
     /// When it started, RFC 3339.
     pub started_at: String,
 }

@@ -138,7 +138,8 @@ pub(crate) mod tests {
         assert_eq!(findings, []);
         let owner = "test/default";
         let certificates = &Certificates::default();
-        Compiler { file: "runtime/test.json", owner, previous, checks, certificates }
+        let resolver = &Arc::default();
+        Compiler { file: "runtime/test.json", owner, previous, checks, certificates, resolver }
             .upstream(&document.unwrap(), &mut findings)
             .unwrap()
     }

@@ -1,8 +1,14 @@
 //! The command line: exit codes, tables for people, JSON for programs.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
 use refgate_tests::process::run;
-use refgate_tests::stage::{Stage, refgate};
-use serde_json::Value;
+use refgate_tests::programs::program;
+use refgate_tests::stage::{Stage, TOKEN, refgate};
+use serde_json::{Value, json};
 
 #[test]
 fn exit_codes() -> anyhow::Result<()> {
@@ -119,5 +125,129 @@ fn a_directory_of_files_is_applied_and_validated() -> anyhow::Result<()> {
         assert!(said.contains("bad.json") && said.contains("gone"), "{said}");
     }
     assert_eq!(stage.git().refs()?, before);
+    Ok(())
+}
+
+/// What stands on a terminal where a line is typed, somebody answers, and the line has ended.
+fn on_a_terminal(stage: &Stage, line: &str, typed: &str) -> anyhow::Result<(i32, String)> {
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("{} {line}", program("refgate")?.display()))
+        .arg("/dev/null")
+        .env("REFGATE_SERVER", stage.refgate.api.base())
+        .env("REFGATE_TOKEN", TOKEN)
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .context("`script` of util-linux makes the terminal")?;
+    // Kept open until the end: a terminal that hangs up would end the program.
+    let mut keyboard = child.stdin.take().context("stdin is piped")?;
+    keyboard.write_all(typed.as_bytes())?;
+    let ended = child.wait_with_output()?;
+    drop(keyboard);
+    Ok((ended.status.code().unwrap_or(-1), String::from_utf8(ended.stdout)?))
+}
+
+#[test]
+fn whoever_sits_at_a_terminal_is_asked_before_production_changes() -> anyhow::Result<()> {
+    let stage = Stage::with_httpbin()?;
+    let line = "group update production --description asked";
+    let (code, screen) = on_a_terminal(&stage, line, "n\n")?;
+    assert_eq!(code, 1, "{screen}");
+    assert!(screen.contains("Change production (group)? [y/N]"), "{screen}");
+    assert!(screen.contains("\u{1b}[33m    ~ description: "), "the plan is coloured: {screen:?}");
+    assert_ne!(stage.read("/v1/groups/production")?["description"], "asked");
+
+    let (code, screen) = on_a_terminal(&stage, line, "y\n")?;
+    assert_eq!(code, 0, "{screen}");
+    assert_eq!(stage.read("/v1/groups/production")?["description"], "asked");
+
+    // Scripts are not asked.
+    let ended =
+        stage.refgate.client(&["group", "update", "production", "--description", "told"])?;
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    assert!(!ended.stderr.contains("y/N") && !ended.stdout.contains('\u{1b}'), "{ended:?}");
+    assert_eq!(stage.read("/v1/groups/production")?["description"], "told");
+    Ok(())
+}
+
+#[test]
+fn a_server_is_kept_in_the_configuration_directory() -> anyhow::Result<()> {
+    let stage = Stage::with_httpbin()?;
+    let home = stage.scratch().join("home");
+    std::fs::create_dir_all(&home)?;
+    let client = |arguments: &[&str]| {
+        let mut command = refgate()?;
+        command.args(arguments).env_remove("REFGATE_CONTEXTS").env_remove("XDG_CONFIG_HOME");
+        run(command.env("HOME", &home))
+    };
+    let base = stage.refgate.api.base();
+    let refused = client(&["login", "here", "--server", base, "--token", "rg_wrong"])?;
+    assert_eq!(refused.code(), 1, "{refused:?}");
+    let file = home.join(".config/refgate/contexts.json");
+    assert!(!file.exists());
+    let kept = client(&["login", "here", "--server", base, "--token", TOKEN])?;
+    assert_eq!(kept.code(), 0, "{kept:?}");
+    assert_eq!(std::fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
+    let status = client(&["status"])?;
+    assert!(status.code() == 0 && status.stdout.contains("httpbin"), "{status:?}");
+    let list = client(&["login", "--list"])?;
+    assert!(list.stdout.contains("here") && !list.stdout.contains(TOKEN), "{list:?}");
+    assert_eq!(client(&["logout"])?.code(), 0);
+    assert!(!std::fs::read_to_string(&file)?.contains(TOKEN));
+    Ok(())
+}
+
+#[test]
+fn a_shell_completes_names_that_the_server_has() -> anyhow::Result<()> {
+    let stage = Stage::with_httpbin()?;
+    let script = stage.refgate.client(&["completions", "bash"])?;
+    assert!(script.stdout.contains("REFGATE_COMPLETE"), "{script:?}");
+    for (line, index, offered) in [
+        ("refgate service get -g te", 4, "test"),
+        ("refgate service get -g test ht", 5, "httpbin"),
+        ("refgate route get -g test httpbin get-", 6, "get-headers"),
+        ("refgate sync httpbin --from test --to test,u", 6, "test,uat"),
+        ("refgate roll", 1, "rollback"),
+    ] {
+        let mut command = refgate()?;
+        command.arg("--").args(line.split(' '));
+        command.env("REFGATE_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index.to_string());
+        command.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_COMP_TYPE", "9");
+        command.env("REFGATE_SERVER", stage.refgate.api.base()).env("REFGATE_TOKEN", TOKEN);
+        let ended = run(&mut command)?;
+        assert_eq!(ended.code(), 0, "{ended:?}");
+        assert!(ended.stdout.lines().any(|name| name.trim() == offered), "{line}: {ended:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_openapi_document_becomes_a_service() -> anyhow::Result<()> {
+    let stage = Stage::new()?;
+    let file = stage.scratch().join("pets.yaml");
+    std::fs::write(
+        &file,
+        "openapi: 3.0.3\ninfo: {title: Pet Store, version: '1'}\n\
+         servers: [{url: 'http://127.0.0.1:8081/v1'}]\n\
+         paths:\n  /pets:\n    get:\n      operationId: listPets\n      responses: {200: {}}\n  \
+         /pets?kind=cat: {get: {}}\n",
+    )?;
+    let file = file.to_string_lossy();
+    let arguments = ["import", "openapi", &file, "-g", "test", "--with-upstream"];
+    let before = stage.git().refs()?;
+    let planned = stage.refgate.client(&[&arguments[..], &["--dry-run"]].concat())?;
+    assert_eq!(planned.code(), 0, "{planned:?}");
+    assert!(planned.stdout.contains("+ route list-pets of pet-store"), "{planned:?}");
+    assert!(planned.stderr.contains("/paths/~1pets?kind=cat: not carried"), "{planned:?}");
+    assert_eq!(stage.git().refs()?, before);
+    let made = stage.refgate.client(&arguments)?;
+    assert_eq!(made.code(), 0, "{made:?}");
+    let service = stage.read("/v1/groups/test/services/pet-store")?;
+    assert_eq!(service["routes"]["list-pets"]["paths"], json!(["/v1/pets"]));
+    assert_eq!(service["runtime"]["upstreams"]["default"]["nodes"][0]["port"], 8081);
     Ok(())
 }

@@ -35,7 +35,7 @@ const LAYERS: [Layer; 3] = [
     Layer {
         package: "refgate-proxy",
         needs: &["refgate-core", "pingora-core"],
-        never: &["refgate", "axum", "ureq"],
+        never: &["refgate", "axum"],
     },
     Layer {
         package: "refgate",

@@ -4,8 +4,10 @@
 mod bad_input;
 mod checkout;
 mod command;
+mod dashboard;
 mod demo;
 mod durability;
+mod fleet;
 mod gateway;
 mod git_transport;
 mod layers;

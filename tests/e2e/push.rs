@@ -94,7 +94,7 @@ fn what_is_pushed_is_served_and_the_pusher_is_told() -> anyhow::Result<()> {
     let tree = clone(&stage, "clone")?;
     let eve = url(&stage, &token(&stage, "eve", "editor")?);
     let commit = tree.commit(ROUTE, route("/get"))?;
-    let see = format!("see {}/", stage.refgate.api.base());
+    let see = format!("see {}/groups/test/commits/{commit}", stage.refgate.api.base());
     let at = format!("test is at revision 3 ({})", &commit[..10]);
     let told = [at.as_str(), "httpbin changed (no version yet)", "its gateway serves it", &see];
     accepted(push(&tree, &[&eve, "HEAD:test"])?, &told)?;

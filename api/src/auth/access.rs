@@ -152,10 +152,15 @@ impl Access {
     /// Whose token this is. Takes the same time whichever record matches.
     #[must_use]
     pub fn identify(&self, presented: &str) -> Option<Principal> {
-        let hash = TokenHash::of(presented);
+        self.holder(&TokenHash::of(presented))
+    }
+
+    /// Whose token has this hash. Takes the same time whichever record matches.
+    #[must_use]
+    pub fn holder(&self, hash: &TokenHash) -> Option<Principal> {
         let mut found = None;
         for record in &self.tokens {
-            if record.hash.is(&hash) {
+            if record.hash.is(hash) {
                 found = Some(Principal { name: record.name.clone(), role: record.role });
             }
         }

@@ -57,7 +57,7 @@ pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
     /// The hash of a text that is presented as a token.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 

@@ -41,6 +41,12 @@ impl Endpoint {
         Self::at(&["groups", group.as_str(), what])
     }
 
+    /// An OpenAPI document that becomes a service of a group.
+    #[must_use]
+    pub fn import_openapi(group: &GroupName) -> Self {
+        Self::at(&["groups", group.as_str(), "import", "openapi"])
+    }
+
     /// One commit of a group.
     #[must_use]
     pub fn commit(group: &GroupName, commit: &str) -> Self {

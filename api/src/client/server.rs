@@ -35,6 +35,13 @@ impl ServerUrl {
         format!("{}{target}", self.base)
     }
 
+    /// Host and port as they stand in the address.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
     /// Whether the server is on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -80,6 +87,11 @@ pub struct Token(String);
 pub struct TokenError;
 
 impl Token {
+    /// The token itself, for the file that keeps it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// The value of the `Authorization` header.
     pub(crate) fn bearer(&self) -> String {
         format!("Bearer {}", self.0)

@@ -380,6 +380,7 @@ pub struct Gateway {
     pub commit: Option<String>,
     pub state: String,
     pub diagnostics: Vec<Finding>,
-    pub started_at: String,
+    pub message: Option<String>,
+    pub started_at: Option<String>,
     pub last_seen: Option<String>,
 }

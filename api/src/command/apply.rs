@@ -86,8 +86,13 @@ impl ApplyArgs {
         whole: &WholeService,
     ) -> Result<Ending, Failure> {
         let endpoint = Endpoint::service(&self.group.group, name);
-        let answer = session.client.put(&endpoint, &whole.document, &self.write.options())?;
-        session.written(&answer, &format!("service {name}"), "updated")
+        session.write(
+            &self.write,
+            [&self.group.group],
+            &format!("service {name}"),
+            "updated",
+            |client, options| client.put(&endpoint, &whole.document, options),
+        )
     }
 
     fn commit(
@@ -114,9 +119,10 @@ impl ApplyArgs {
             body.insert("message".to_owned(), json!(message));
         }
         let endpoint = Endpoint::of_group(group, "commit");
-        let answer = session.client.post(&endpoint, &body, &self.write.options())?;
         let subject = if written == 1 { "1 file".to_owned() } else { format!("{written} files") };
-        session.written(&answer, &subject, "applied")
+        session.write(&self.write, [group], &subject, "applied", |client, options| {
+            client.post(&endpoint, &body, options)
+        })
     }
 }
 

@@ -1,11 +1,13 @@
 //! Flags that several commands share, and the texts that they take.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use refgate_core::name::GroupName;
 use serde_json::{Map, Value};
 
+use super::contexts::ContextName;
 use super::failure::Failure;
 use super::input::{self, Source};
 use crate::client::WriteOptions;
@@ -15,17 +17,16 @@ use crate::output::Format;
 /// Where to ask, and how to show the answer.
 #[derive(Debug, Args)]
 pub struct Connection {
-    /// Address of the control plane
+    /// Address of the control plane; without it, that of `refgate login`, or http://127.0.0.1:7080
     #[arg(
         long,
         global = true,
         value_name = "URL",
         env = "REFGATE_SERVER",
-        default_value = "http://127.0.0.1:7080",
         hide_env_values = true,
         help_heading = "Connection"
     )]
-    pub server: ServerUrl,
+    pub server: Option<ServerUrl>,
     /// Token that the control plane knows; better in the environment than in the shell's history
     #[arg(
         long,
@@ -37,6 +38,21 @@ pub struct Connection {
         help_heading = "Connection"
     )]
     pub token: Option<GivenToken>,
+    /// Server and token that `refgate login` keeps under this name; counts before --server and
+    /// --token
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
+    pub context: Option<ContextName>,
+    /// Where `refgate login` keeps servers and tokens, in the place of the user's configuration
+    /// directory
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "REFGATE_CONTEXTS",
+        hide_env_values = true,
+        help_heading = "Connection"
+    )]
+    pub contexts: Option<PathBuf>,
     /// What the answer looks like
     #[arg(
         short,
@@ -98,9 +114,21 @@ pub struct WriteArgs {
     /// Show what would change, and change nothing
     #[arg(long, help_heading = "Writing")]
     pub dry_run: bool,
-    /// Wait until every healthy gateway of the group serves the change, at most so long
-    #[arg(long, value_name = "SECONDS", conflicts_with = "dry_run", help_heading = "Writing")]
+    /// Wait until every healthy gateway of the group serves the change, at most so long; 60 when no
+    /// number follows
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "60",
+        conflicts_with = "dry_run",
+        help_heading = "Writing"
+    )]
     pub wait: Option<u64>,
+    /// Change a group labelled env=production without asking; where nobody sits at a terminal,
+    /// nothing is ever asked
+    #[arg(short, long, help_heading = "Writing")]
+    pub yes: bool,
     /// Write only when the object still has this ETag
     #[arg(long, value_name = "ETAG", value_parser = etag, help_heading = "Writing")]
     pub if_match: Option<String>,
@@ -116,13 +144,6 @@ impl WriteArgs {
             if_match: self.if_match.clone(),
             only_create: false,
         }
-    }
-
-    /// The same for an object that must not exist yet.
-    #[must_use]
-    pub fn create_options(&self) -> WriteOptions {
-        // With an ETag the object has to exist: the server says so, in its own words.
-        WriteOptions { only_create: self.if_match.is_none(), ..self.options() }
     }
 }
 

@@ -42,8 +42,8 @@ impl CheckArgs {
         let path = self.repository.unwrap_or_else(|| self.data_dir.join("config.git"));
         let report = check::check(&path).map_err(Failure::program)?;
         match out.format() {
-            Format::Json => {
-                out.json(&serde_json::to_value(&report).unwrap_or(Value::Null))?;
+            Format::Json | Format::Yaml => {
+                out.document(&serde_json::to_value(&report).unwrap_or(Value::Null))?;
             }
             Format::Name => {
                 let mut names: Vec<_> = report.findings.iter().map(|found| &found.what).collect();

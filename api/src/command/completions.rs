@@ -1,20 +1,31 @@
-//! `refgate completions`: a completion script for a shell.
+//! `refgate completions`: a script that makes a shell ask this program.
 
 use std::io::{self, Write};
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::{Args, ValueEnum};
+use clap_complete::env::Shells;
 
-use super::Cli;
+use super::complete;
 use super::failure::Failure;
 
 /// Flags of `completions`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  refgate completions bash > ~/.local/share/bash-completion/completions/refgate")]
+#[command(after_help = "Examples:
+  refgate completions bash > ~/.local/share/bash-completion/completions/refgate
+  refgate completions zsh > ~/.zfunc/_refgate          (a directory of $fpath)
+  refgate completions fish > ~/.config/fish/completions/refgate.fish")]
 pub struct CompletionsArgs {
     /// The shell
     shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
 }
 
 impl CompletionsArgs {
@@ -24,7 +35,17 @@ impl CompletionsArgs {
     /// When standard output cannot be written.
     pub fn run(self) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "refgate", &mut script);
+        let name = self.shell.to_possible_value();
+        let name = name.as_ref().map_or("", |name| name.get_name());
+        if let Some(shell) = Shells::builtins().completer(name) {
+            shell.write_registration(
+                complete::VARIABLE,
+                "refgate",
+                "refgate",
+                "refgate",
+                &mut script,
+            )?;
+        }
         io::stdout().lock().write_all(&script)?;
         Ok(())
     }

@@ -96,7 +96,7 @@ impl Run for DiffArgs {
         let out = &mut session.output;
         let difference: Difference = view::read(&answer.body)?;
         match out.format() {
-            Format::Json => out.json(&answer.body)?,
+            Format::Json | Format::Yaml => out.document(&answer.body)?,
             Format::Name => {
                 let mut files: Vec<_> =
                     difference.changes.iter().map(|change| change.file.as_str()).collect();

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use super::contexts::ContextsError;
 use super::input::InputError;
 use crate::client::view::ShapeError;
 use crate::client::{ClientError, problem};
@@ -26,6 +27,12 @@ pub enum Failure {
     /// A file that cannot be read or understood.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The servers and tokens of this user cannot be read or kept.
+    #[error(transparent)]
+    Contexts(#[from] ContextsError),
+    /// Somebody was asked and did not say yes.
+    #[error("not confirmed: nothing was changed")]
+    Declined,
     /// The control plane refused, or did not answer.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -51,7 +58,13 @@ impl Failure {
             Self::Client(ClientError::Refused(problem)) => refused(problem),
             // Whoever reads the answer has seen enough of it; `refgate … | head` is no failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
-            Self::Input(_) | Self::Client(_) | Self::Output(_) | Self::Program(_) => FAILED,
+            Self::Contexts(ContextsError::Unknown { .. }) => USAGE,
+            Self::Input(_)
+            | Self::Contexts(_)
+            | Self::Declined
+            | Self::Client(_)
+            | Self::Output(_)
+            | Self::Program(_) => FAILED,
         }
     }
 

@@ -137,8 +137,9 @@ impl Run for GroupCommand {
             Self::Create(args) => args.run(session),
             Self::Update(args) => args.run(session),
             Self::Delete { name, write } => {
-                let answer = session.client.delete(&Endpoint::group(&name), &write.options())?;
-                session.written(&answer, "group", "deleted")
+                session.write(&write, [&name], "group", "deleted", |client, options| {
+                    client.delete(&Endpoint::group(&name), options)
+                })
             }
         }
     }
@@ -195,7 +196,7 @@ fn get(session: &mut Session, name: &GroupName) -> Result<Ending, Failure> {
     let answer = session.client.get(&Endpoint::group(name))?;
     let out = &mut session.output;
     match out.format() {
-        Format::Json => out.json(&answer.body)?,
+        Format::Json | Format::Yaml => out.document(&answer.body)?,
         Format::Name => out.line(name.as_str())?,
         Format::Table => {
             let group: Group = view::read(&answer.body)?;
@@ -246,17 +247,17 @@ impl CreateArgs {
         }
         document.insert("name".to_owned(), json!(self.name));
         let body = Value::Object(document);
-        let options = self.write.options();
-        let answer = session.client.post(&Endpoint::groups(), &body, &options)?;
-        session.written(&answer, "group", "created")
+        session.write(&self.write, [], "group", "created", |client, options| {
+            client.post(&Endpoint::groups(), &body, options)
+        })
     }
 }
 
 impl UpdateArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
         let patch = self.patch.or_flags(self.settings.document())?;
-        let options = self.write.options();
-        let answer = session.client.patch(&Endpoint::group(&self.name), &patch, &options)?;
-        session.written(&answer, "group", "updated")
+        session.write(&self.write, [&self.name], "group", "updated", |client, options| {
+            client.patch(&Endpoint::group(&self.name), &patch, options)
+        })
     }
 }

@@ -173,7 +173,7 @@ fn one(session: &mut Session, group: &GroupArg, commit: &str) -> Result<Ending, 
     let answer = session.client.get(&Endpoint::commit(&group.group, commit))?;
     let out = &mut session.output;
     match out.format() {
-        Format::Json => out.json(&answer.body)?,
+        Format::Json | Format::Yaml => out.document(&answer.body)?,
         Format::Name => out.line(commit)?,
         Format::Table => show(out, &view::read(&answer.body)?)?,
     }

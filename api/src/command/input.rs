@@ -53,6 +53,15 @@ pub enum InputError {
         #[source]
         source: io::Error,
     },
+    /// It cannot be written.
+    #[error("cannot write to {name}")]
+    Write {
+        /// The file or directory.
+        name: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It is not text.
     #[error("{0} is not UTF-8 text")]
     NotText(String),

@@ -122,21 +122,36 @@ impl Run for OfKind {
                 let object = named(&place.name)?;
                 let document = input::document(&file)?;
                 let endpoint = Endpoint::object(&place.group.group, &object);
-                let answer = session.client.put(&endpoint, &document, &write.options())?;
-                session.written(&answer, &object.to_string(), "updated")
+                session.write(
+                    &write,
+                    [&place.group.group],
+                    &object.to_string(),
+                    "updated",
+                    |client, options| client.put(&endpoint, &document, options),
+                )
             }
             ObjectCommand::Patch { place, patch, write } => {
                 let object = named(&place.name)?;
                 let patch = patch.or_flags(Map::new())?;
                 let endpoint = Endpoint::object(&place.group.group, &object);
-                let answer = session.client.patch(&endpoint, &patch, &write.options())?;
-                session.written(&answer, &object.to_string(), "updated")
+                session.write(
+                    &write,
+                    [&place.group.group],
+                    &object.to_string(),
+                    "updated",
+                    |client, options| client.patch(&endpoint, &patch, options),
+                )
             }
             ObjectCommand::Delete { place, write } => {
                 let object = named(&place.name)?;
                 let endpoint = Endpoint::object(&place.group.group, &object);
-                let answer = session.client.delete(&endpoint, &write.options())?;
-                session.written(&answer, &object.to_string(), "deleted")
+                session.write(
+                    &write,
+                    [&place.group.group],
+                    &object.to_string(),
+                    "deleted",
+                    |client, options| client.delete(&endpoint, options),
+                )
             }
             ObjectCommand::Copy(args) => {
                 let object = named(&args.name)?;
@@ -149,8 +164,13 @@ impl Run for OfKind {
                 }
                 let endpoint = Endpoint::object_copy(&args.from, &object);
                 let body = Value::Object(body);
-                let answer = session.client.post(&endpoint, &body, &args.write.options())?;
-                session.written(&answer, &object.to_string(), "copied")
+                session.write(
+                    &args.write,
+                    &args.to,
+                    &object.to_string(),
+                    "copied",
+                    |client, options| client.post(&endpoint, &body, options),
+                )
             }
         }
     }
@@ -182,7 +202,7 @@ fn get(session: &mut Session, group: &GroupName, object: &ObjectName) -> Result<
     let answer = session.client.get(&Endpoint::object(group, object))?;
     let out = &mut session.output;
     match out.format() {
-        Format::Json => out.json(&answer.body)?,
+        Format::Json | Format::Yaml => out.document(&answer.body)?,
         Format::Name => out.line(object.as_str())?,
         Format::Table => {
             let mut document: Map<String, Value> = view::read(&answer.body)?;

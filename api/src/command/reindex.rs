@@ -82,7 +82,7 @@ fn reindex(repository: &Path) -> Result<Reindexed, ReindexError> {
 
 fn show(output: &mut Output, path: &Path, made: Reindexed, seconds: f64) -> io::Result<()> {
     match output.format() {
-        Format::Json => output.json(&json!({
+        Format::Json | Format::Yaml => output.document(&json!({
             "repository": path.display().to_string(),
             "groups": made.groups, "commits": made.commits, "versions": made.versions,
             "seconds": seconds,

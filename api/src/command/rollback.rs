@@ -63,7 +63,8 @@ impl Run for RollbackArgs {
             None => (Endpoint::of_group(group, "rollback"), "group".to_owned()),
         };
         let body = Value::Object(body);
-        let answer = session.client.post(&endpoint, &body, &self.write.options())?;
-        session.written(&answer, &subject, "rolled back")
+        session.write(&self.write, [group], &subject, "rolled back", |client, options| {
+            client.post(&endpoint, &body, options)
+        })
     }
 }

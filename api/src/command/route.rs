@@ -167,10 +167,13 @@ impl Run for RouteCommand {
             Self::Get(place) => get(session, &place),
             Self::Put(args) => args.run(session),
             Self::Patch(args) => args.run(session),
-            Self::Delete { place, write } => {
-                let answer = session.client.delete(&place.endpoint(), &write.options())?;
-                session.written(&answer, &place.subject(), "deleted")
-            }
+            Self::Delete { place, write } => session.write(
+                &write,
+                [&place.group.group],
+                &place.subject(),
+                "deleted",
+                |client, options| client.delete(&place.endpoint(), options),
+            ),
             Self::Test(args) => args.run(session),
         }
     }
@@ -216,7 +219,7 @@ fn get(session: &mut Session, place: &Place) -> Result<Ending, Failure> {
     let answer = session.client.get(&place.endpoint())?;
     let out = &mut session.output;
     match out.format() {
-        Format::Json => out.json(&answer.body)?,
+        Format::Json | Format::Yaml => out.document(&answer.body)?,
         Format::Name => out.line(place.route.as_str())?,
         Format::Table => {
             let route: Route = view::read(&answer.body)?;
@@ -269,17 +272,25 @@ impl PutArgs {
                 ));
             }
         };
-        let options = self.write.options();
-        let answer = session.client.put(&self.place.endpoint(), &document, &options)?;
-        session.written(&answer, &self.place.subject(), "updated")
+        session.write(
+            &self.write,
+            [&self.place.group.group],
+            &self.place.subject(),
+            "updated",
+            |client, options| client.put(&self.place.endpoint(), &document, options),
+        )
     }
 }
 
 impl ChangeArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
         let patch = self.patch.or_flags(self.settings.document())?;
-        let options = self.write.options();
-        let answer = session.client.patch(&self.place.endpoint(), &patch, &options)?;
-        session.written(&answer, &self.place.subject(), "updated")
+        session.write(
+            &self.write,
+            [&self.place.group.group],
+            &self.place.subject(),
+            "updated",
+            |client, options| client.patch(&self.place.endpoint(), &patch, options),
+        )
     }
 }

@@ -170,13 +170,23 @@ impl Run for RuntimeCommand {
             Self::Set(args) => args.run(session),
             Self::Put { place, file, write } => {
                 let document = input::document(&file)?;
-                let answer = session.client.put(&place.endpoint(), &document, &write.options())?;
-                session.written(&answer, &place.subject(), "updated")
+                session.write(
+                    &write,
+                    [&place.group.group],
+                    &place.subject(),
+                    "updated",
+                    |client, options| client.put(&place.endpoint(), &document, options),
+                )
             }
             Self::Patch { place, patch, write } => {
                 let patch = patch.or_flags(Map::new())?;
-                let answer = session.client.patch(&place.endpoint(), &patch, &write.options())?;
-                session.written(&answer, &place.subject(), "updated")
+                session.write(
+                    &write,
+                    [&place.group.group],
+                    &place.subject(),
+                    "updated",
+                    |client, options| client.patch(&place.endpoint(), &patch, options),
+                )
             }
         }
     }
@@ -193,10 +203,14 @@ impl SetArgs {
                 "nothing to set: give --host, --node or another setting".to_owned(),
             ));
         }
-        let options = self.write.options();
         let patch = Value::Object(patch);
-        let answer = session.client.patch(&self.place.endpoint(), &patch, &options)?;
-        session.written(&answer, &self.place.subject(), "updated")
+        session.write(
+            &self.write,
+            [&self.place.group.group],
+            &self.place.subject(),
+            "updated",
+            |client, options| client.patch(&self.place.endpoint(), &patch, options),
+        )
     }
 }
 
@@ -204,7 +218,7 @@ fn get(session: &mut Session, place: &Place) -> Result<Ending, Failure> {
     let answer = session.client.get(&place.endpoint())?;
     let out = &mut session.output;
     match out.format() {
-        Format::Json => out.json(&answer.body)?,
+        Format::Json | Format::Yaml => out.document(&answer.body)?,
         Format::Name => out.line(place.service.as_str())?,
         Format::Table => {
             let runtime: Runtime = view::read(&answer.body)?;

@@ -13,6 +13,7 @@ use super::runtime::TargetArgs;
 use super::session::Session;
 use super::tree::WholeService;
 use super::{Run, route, runtime, status};
+use crate::client::WriteOptions;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, Service};
 use crate::output::table::Table;
@@ -148,10 +149,13 @@ impl Run for ServiceCommand {
             Self::Create(args) => args.run(session),
             Self::Put(args) => args.run(session),
             Self::Patch(args) => args.run(session),
-            Self::Delete { place, write } => {
-                let answer = session.client.delete(&place.endpoint(), &write.options())?;
-                session.written(&answer, &place.subject(), "deleted")
-            }
+            Self::Delete { place, write } => session.write(
+                &write,
+                [&place.group.group],
+                &place.subject(),
+                "deleted",
+                |client, options| client.delete(&place.endpoint(), options),
+            ),
         }
     }
 }
@@ -185,7 +189,7 @@ fn get(session: &mut Session, place: &Place) -> Result<Ending, Failure> {
     let answer = session.client.get(&place.endpoint())?;
     let out = &mut session.output;
     match out.format() {
-        Format::Json => out.json(&answer.body)?,
+        Format::Json | Format::Yaml => out.document(&answer.body)?,
         Format::Name => out.line(place.service.as_str())?,
         Format::Table => {
             let service: Service = view::read(&answer.body)?;
@@ -242,9 +246,18 @@ impl CreateArgs {
             }
             Some(source) => whole(&self.place, source)?,
         };
-        let options = self.write.create_options();
-        let answer = session.client.put(&self.place.endpoint(), &document, &options)?;
-        session.written(&answer, &self.place.subject(), "created")
+        // With an ETag the service has to exist: the server says so, in its own words.
+        let only_create = self.write.if_match.is_none();
+        session.write(
+            &self.write,
+            [&self.place.group.group],
+            &self.place.subject(),
+            "created",
+            |client, options| {
+                let options = WriteOptions { only_create, ..options.clone() };
+                client.put(&self.place.endpoint(), &document, &options)
+            },
+        )
     }
 
     fn document(&self) -> Map<String, Value> {
@@ -281,9 +294,13 @@ impl CreateArgs {
 impl PutArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
         let document = whole(&self.place, &self.file)?;
-        let options = self.write.options();
-        let answer = session.client.put(&self.place.endpoint(), &document, &options)?;
-        session.written(&answer, &self.place.subject(), "updated")
+        session.write(
+            &self.write,
+            [&self.place.group.group],
+            &self.place.subject(),
+            "updated",
+            |client, options| client.put(&self.place.endpoint(), &document, options),
+        )
     }
 }
 
@@ -297,9 +314,13 @@ impl ChangeArgs {
             flags.insert("labels".to_owned(), object_of(&self.labels));
         }
         let patch = self.patch.or_flags(flags)?;
-        let options = self.write.options();
-        let answer = session.client.patch(&self.place.endpoint(), &patch, &options)?;
-        session.written(&answer, &self.place.subject(), "updated")
+        session.write(
+            &self.write,
+            [&self.place.group.group],
+            &self.place.subject(),
+            "updated",
+            |client, options| client.patch(&self.place.endpoint(), &patch, options),
+        )
     }
 }
 

@@ -1,8 +1,13 @@
 //! One command's connection and screen, and how it ends.
 
-use super::args::Connection;
+use refgate_core::name::GroupName;
+
+use super::args::{Connection, WriteArgs};
 use super::failure::{self, Failure};
-use crate::client::{Answer, Client, ClientError};
+use crate::client::endpoint::Endpoint;
+use crate::client::view::{self, Group};
+use crate::client::{Answer, Client, ClientError, WriteOptions};
+use crate::output::progress::Progress;
 use crate::output::write::Ending;
 use crate::output::{Format, Output, problem, write};
 
@@ -17,23 +22,92 @@ pub struct Session {
 
 impl Session {
     /// A session; nothing is sent yet.
-    #[must_use]
-    pub fn new(connection: Connection, output: Output) -> Self {
-        let token = connection.token.and_then(|given| given.0);
-        Self { client: Client::new(connection.server, token), output }
-    }
-
-    /// Shows what a write did. `subject` is what was written, `verb` what was done to it.
     ///
     /// # Errors
-    /// When the answer cannot be understood or shown.
-    pub fn written(
+    /// When the servers and tokens of this user are asked for and cannot be read.
+    pub fn new(connection: &Connection, output: Output) -> Result<Self, Failure> {
+        let (server, token) = connection.resolve()?;
+        let client = Client::new(server, token).watched(|| {
+            Progress::begin().map(|progress| -> Box<dyn std::any::Any> { Box::new(progress) })
+        });
+        Ok(Self { client, output })
+    }
+
+    /// Makes a change, or plans it, and shows what came of it. `groups` are those that it changes,
+    /// `subject` what is written, `verb` what is done to it.
+    ///
+    /// Before a group of production changes, whoever sits at the terminal sees the plan and is
+    /// asked.
+    ///
+    /// # Errors
+    /// When the change was refused or not confirmed, or the answer cannot be understood or shown.
+    pub fn write<'a>(
         &mut self,
-        answer: &Answer,
+        args: &WriteArgs,
+        groups: impl IntoIterator<Item = &'a GroupName>,
         subject: &str,
         verb: &str,
+        send: impl Fn(&Client, &WriteOptions) -> Result<Answer, ClientError>,
     ) -> Result<Ending, Failure> {
-        Ok(write::print(&mut self.output, answer, subject, verb)?)
+        let answer = match self.send(args, groups, subject, send)? {
+            Sent::Answered(answer) => answer,
+            Sent::Refused(ending) => return Ok(ending),
+        };
+        Ok(write::print(&mut self.output, &answer, subject, verb)?)
+    }
+
+    /// The same without showing the answer.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) fn send<'a>(
+        &mut self,
+        args: &WriteArgs,
+        groups: impl IntoIterator<Item = &'a GroupName>,
+        subject: &str,
+        send: impl Fn(&Client, &WriteOptions) -> Result<Answer, ClientError>,
+    ) -> Result<Sent, Failure> {
+        let options = args.options();
+        if self.output.can_ask() && !args.yes && !args.dry_run {
+            let production = self.production(groups)?;
+            if !production.is_empty() {
+                if self.output.format() == Format::Table {
+                    let plan = WriteOptions { dry_run: true, wait: None, ..options.clone() };
+                    let plan = send(&self.client, &plan)?;
+                    // What was refused in one group is refused when it is done as well.
+                    match write::preview(&mut self.output, &plan)? {
+                        Ending::Done => {}
+                        refused => return Ok(Sent::Refused(refused)),
+                    }
+                }
+                let question = format!("Change {} ({subject})?", production.join(" and "));
+                if !self.output.ask(&question)? {
+                    return Err(Failure::Declined);
+                }
+            }
+        }
+        Ok(Sent::Answered(send(&self.client, &options)?))
+    }
+
+    /// Those of the groups that are production: by their label, or by their very name.
+    fn production<'a>(
+        &self,
+        groups: impl IntoIterator<Item = &'a GroupName>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut production = Vec::new();
+        for name in groups {
+            let group: Group = match self.client.get(&Endpoint::group(name)) {
+                Ok(answer) => view::read(&answer.body)?,
+                // The write itself says what is wrong with a group that is not there.
+                Err(ClientError::Refused(_)) => Group::default(),
+                Err(error) => return Err(error.into()),
+            };
+            let label = group.labels.get("env").is_some_and(|env| env == "production");
+            if label || name.as_str() == "production" {
+                production.push(name.to_string());
+            }
+        }
+        Ok(production)
     }
 
     /// Shows a failure, if any, and gives the exit code.
@@ -51,9 +125,10 @@ impl Session {
         // Where even standard error is closed, the exit code alone has to tell.
         let _ = match &failure {
             Failure::Client(error) => {
-                if let (ClientError::Refused(refused), Format::Json) = (error, self.output.format())
+                if let ClientError::Refused(refused) = error
+                    && self.output.format().is_document()
                 {
-                    let _ = self.output.json(&refused.body);
+                    let _ = self.output.document(&refused.body);
                 }
                 problem::print_client(self.output.messages(), error, had_token)
             }
@@ -61,4 +136,12 @@ impl Session {
         };
         code
     }
+}
+
+/// How far a change came.
+pub(super) enum Sent {
+    /// It was answered.
+    Answered(Answer),
+    /// The plan was refused already, and that was shown.
+    Refused(Ending),
 }

@@ -11,6 +11,7 @@ use super::{Run, group};
 use crate::client::ClientError;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, Gateway, Group, MatrixRow};
+use crate::output::paint::Colour;
 use crate::output::table::Table;
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
@@ -25,8 +26,8 @@ impl Run for StatusArgs {
         let matrix_body = session.client.list(&Endpoint::matrix(), None)?;
         let gateways_body = gateways(session)?;
         let out = &mut session.output;
-        if out.format() == Format::Json {
-            out.json(&json!({
+        if out.format().is_document() {
+            out.document(&json!({
                 "groups": groups_body, "services": matrix_body, "gateways": gateways_body
             }))?;
             return Ok(Ending::Done);
@@ -74,7 +75,7 @@ fn show(
     out: &mut Output,
     groups: &[Group],
     rows: &[MatrixRow],
-    gateways: &[Gateway],
+    all: &[Gateway],
 ) -> std::io::Result<()> {
     out.table(&group::table(groups))?;
     out.line("")?;
@@ -83,12 +84,71 @@ fn show(
     } else {
         out.table(&matrix_table(groups, rows))?;
     }
-    let gateways = gateway_table(groups, gateways);
+    let gateways = gateway_table(groups, all);
     if !gateways.is_empty() {
         out.line("")?;
         out.table(&gateways)?;
     }
-    Ok(())
+    let attention = attention(groups, rows, all);
+    out.line("")?;
+    if attention.is_empty() && !rows.is_empty() {
+        return out.painted(Some(Colour::Green), "nothing needs attention");
+    }
+    attention.iter().try_for_each(|line| out.painted(Some(Colour::Yellow), line))
+}
+
+/// What an operator wants to look at, in a line each: what is broken first, what waits last.
+fn attention(groups: &[Group], rows: &[MatrixRow], gateways: &[Gateway]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for group in groups {
+        if group.damage.is_some() || !group.diagnostics.is_empty() {
+            lines.push(format!(
+                "! {} has a problem: `refgate group get {}`",
+                group.name, group.name
+            ));
+        }
+        let own = |gateway: &&Gateway| gateway.group == group.name;
+        let behind = gateways.iter().filter(own).filter(|gateway| {
+            gateway.state != "healthy" || gateway.commit.as_deref() != Some(group.head.as_str())
+        });
+        let behind = u64::try_from(behind.count()).unwrap_or(u64::MAX);
+        if behind > 0 {
+            let behind = text::count(behind, "gateway");
+            lines.push(format!("! {}: {behind} not healthy, or not at the head", group.name));
+        }
+        let dead = |row: &&MatrixRow| row.groups.get(&group.name).is_some_and(|cell| !cell.live);
+        let dead: Vec<&str> = rows.iter().filter(dead).map(|row| row.service.as_str()).collect();
+        if !dead.is_empty() {
+            lines.push(format!("! {}: not live: {}", group.name, some(&dead)));
+        }
+    }
+    for group in groups {
+        // A version waits where a group that this one takes from runs another one than it does.
+        let waits = |row: &MatrixRow| {
+            let own = row.groups.get(&group.name).and_then(|cell| cell.version.as_deref());
+            let from = &group.promotion.from;
+            let version = from.iter().find_map(|from| row.groups.get(from)?.version.as_deref())?;
+            (own != Some(version)).then(|| format!("{} {version}", row.service))
+        };
+        let waiting: Vec<String> = rows.iter().filter_map(waits).collect();
+        if !waiting.is_empty() {
+            let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
+            let from = group.promotion.from.join(", ");
+            lines.push(format!("> {} may take from {from}: {}", group.name, some(&waiting)));
+        }
+    }
+    lines
+}
+
+/// The first few of many.
+fn some(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    match names.get(..SHOWN) {
+        Some(first) if names.len() > SHOWN => {
+            format!("{} and {} more", first.join(", "), names.len() - SHOWN)
+        }
+        _ => names.join(", "),
+    }
 }
 
 fn matrix_table(groups: &[Group], rows: &[MatrixRow]) -> Table {
@@ -121,10 +181,19 @@ fn gateway_table(groups: &[Group], gateways: &[Gateway]) -> Table {
             gateway.group.clone(),
             gateway.state.clone(),
             serves,
-            text::findings(&gateway.diagnostics),
+            problem(gateway),
         ]);
     }
     table.without_empty_columns()
+}
+
+/// What keeps an instance from being healthy. Of one that is not heard of, nothing it said counts.
+fn problem(gateway: &Gateway) -> String {
+    match (gateway.state.as_str(), &gateway.last_seen) {
+        ("lost" | "offline", Some(seen)) => format!("not heard of since {seen}"),
+        _ if !gateway.diagnostics.is_empty() => text::findings(&gateway.diagnostics),
+        _ => gateway.message.clone().unwrap_or_default(),
+    }
 }
 
 /// Groups in the order that versions travel: a group comes after those that it takes from.
@@ -202,6 +271,50 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_attention_is_told() {
+        let cell = |version: &str, live: bool| Cell {
+            version: Some(version.to_owned()),
+            live,
+            ..Cell::default()
+        };
+        let row = |service: &str, uat: Cell, production: Option<Cell>| MatrixRow {
+            service: service.to_owned(),
+            groups: [("uat".to_owned(), uat)]
+                .into_iter()
+                .chain(production.map(|cell| ("production".to_owned(), cell)))
+                .collect(),
+            latest: None,
+        };
+        let groups = [group("uat", &[]), group("production", &["uat"])];
+        let same = [row("a", cell("1.0.0", true), Some(cell("1.0.0", true)))];
+        assert_eq!(attention(&groups, &same, &[]), Vec::<String>::new());
+        let rows = [
+            row("a", cell("1.1.0", true), Some(cell("1.0.0", true))),
+            row("b", cell("2.0.0", false), None),
+        ];
+        let gateway = |commit: &str, state: &str| Gateway {
+            group: "uat".to_owned(),
+            state: state.to_owned(),
+            commit: Some(commit.to_owned()),
+            ..Gateway::default()
+        };
+        let gateways = [
+            gateway("uat-head", "healthy"),
+            gateway("before", "healthy"),
+            gateway("uat-head", "lost"),
+        ];
+        assert_eq!(
+            attention(&groups, &rows, &gateways),
+            [
+                "! uat: 2 gateways not healthy, or not at the head",
+                "! uat: not live: b",
+                "> production may take from uat: a 1.1.0, b 2.0.0",
+            ]
+        );
+        assert_eq!(some(&["a"; 10]), "a, a, a, a, a, a, a, a and 2 more");
+    }
+
+    #[test]
     fn gateways_tell_whether_they_serve_the_head() {
         let gateway = |commit: Option<&str>, state: &str| Gateway {
             instance: "one".to_owned(),
@@ -214,13 +327,19 @@ mod tests {
             gateway(Some("test-head"), "healthy"),
             gateway(Some("before"), "degraded"),
             gateway(None, "healthy"),
+            Gateway {
+                last_seen: Some("2026-01-01T00:00:00Z".to_owned()),
+                message: Some("what it said last".to_owned()),
+                ..gateway(Some("before"), "lost")
+            },
         ];
         assert_eq!(
             gateway_table(&[group("test", &[])], &gateways).render(Style::Plain),
-            "GATEWAY  GROUP  STATE     SERVES\n\
+            "GATEWAY  GROUP  STATE     SERVES           PROBLEM\n\
              one      test   healthy   test-hea (head)\n\
              one      test   degraded  before\n\
-             one      test   healthy   nothing yet"
+             one      test   healthy   nothing yet\n\
+             one      test   lost      before           not heard of since 2026-01-01T00:00:00Z"
         );
     }
 }

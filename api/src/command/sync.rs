@@ -74,8 +74,9 @@ impl FromStr for Named {
 impl Run for SyncArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
         let (endpoint, body, subject) = self.request()?;
-        let answer = session.client.post(&endpoint, &body, &self.write.options())?;
-        session.written(&answer, &subject, "promoted")
+        session.write(&self.write, &self.to, &subject, "promoted", |client, options| {
+            client.post(&endpoint, &body, options)
+        })
     }
 }
 

@@ -78,6 +78,16 @@ fn lines_that_people_type() {
         "token create jane.doe@example.com --role editor -o json",
         "token revoke ci",
         "completions zsh",
+        "man pages",
+        "login --server http://127.0.0.1:7080",
+        "login production --server https://gateway.example.com --token x",
+        "login --list -o yaml",
+        "use production",
+        "logout",
+        "status --context production",
+        "import openapi - -g test --service pets --with-upstream --dry-run",
+        "sync httpbin --from test --to production --yes --wait",
+        "runtime set -g production httpbin --enable -y --wait=30",
     ] {
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Err(error) = parse(&line) {
@@ -149,9 +159,22 @@ struct Ran {
 
 fn run(line: &str, answers: Vec<String>) -> Ran {
     let (address, server) = serve(answers);
+    run_at(address, server, line, None)
+}
+
+/// The same with somebody at the terminal who types this.
+fn run_at(
+    address: std::net::SocketAddr,
+    server: std::thread::JoinHandle<Vec<Seen>>,
+    line: &str,
+    typed: Option<&'static str>,
+) -> Ran {
     let line = format!("{line} --server http://{address} --token secret");
     let memory = Memory::default();
-    let code = parse(&line).unwrap().run_with(|format| memory.output(format));
+    let code = parse(&line).unwrap().run_with(|format| match typed {
+        Some(typed) => memory.output(format).asking(Box::new(move || Ok(typed.to_owned()))),
+        None => memory.output(format),
+    });
     let seen = server.join().unwrap();
     Ran { code, answers: memory.answers(), messages: memory.messages(), seen }
 }
@@ -378,7 +401,10 @@ fn groups_are_compared_as_a_whole() {
     let ran = run("diff group:uat group:test --services-only", vec![ok(&body)]);
     assert_eq!(ran.code, failure::DONE, "{}", ran.messages);
     assert_eq!(ran.seen[0].line, "GET /v1/groups/uat/diff?to=test&services_only=true HTTP/1.1");
-    assert_eq!(ran.answers, "~ services/x/routes/y.json\n    ~ /timeout/read: 60 → 10\n");
+    assert_eq!(
+        ran.answers,
+        "~ route y of x  (services/x/routes/y.json)\n    ~ timeout › read: 60 → 10\n"
+    );
     let mixed = parse("diff httpbin group:test").unwrap().run_with(Output::standard);
     assert_eq!(mixed, failure::USAGE);
 }
@@ -407,4 +433,177 @@ fn group_owned_objects_are_listed_shown_and_copied() {
     let ran = run("certificate get -g test Web", vec![]);
     assert_eq!(ran.code, failure::USAGE);
     assert!(ran.messages.contains("certificate name"), "{}", ran.messages);
+}
+
+fn plan() -> Value {
+    let change = json!({
+        "file": "services/httpbin/routes/get.json", "pointer": "/priority", "op": "changed",
+        "from": 0, "to": 5
+    });
+    json!({"dry_run": true, "plan": {"group": "live", "base_commit": "0123456789",
+        "outcome": "changed", "changes": [change], "warnings": [], "gates": []}})
+}
+
+fn asked(line: &str, answers: Vec<String>, typed: &'static str) -> Ran {
+    let (address, server) = serve(answers);
+    run_at(address, server, line, Some(typed))
+}
+
+#[test]
+fn production_is_changed_after_a_question_only() {
+    let live = || ok(&json!({"name": "live", "labels": {"env": "production"}}));
+    let line = "route patch -g live httpbin get --priority 5";
+    let ran = asked(line, vec![live(), ok(&plan()), ok(&written())], "yes\n");
+    assert_eq!(ran.code, failure::DONE, "{}", ran.messages);
+    assert_eq!(ran.messages, "Change live (route get of httpbin)? [y/N] ");
+    assert_eq!(
+        ran.answers,
+        "plan for live on commit 01234567: changed\n\
+         ~ route get of httpbin  (services/httpbin/routes/get.json)\n    ~ priority: 0 → 5\n\
+         test: route get of httpbin updated (revision 2, commit 01234567)\n"
+    );
+    let path = "PATCH /v1/groups/live/services/httpbin/routes/get";
+    let lines: Vec<&str> = ran.seen.iter().map(|seen| seen.line.as_str()).collect();
+    let dry = format!("{path}?dry_run=true HTTP/1.1");
+    assert_eq!(lines, ["GET /v1/groups/live HTTP/1.1", &dry, &format!("{path} HTTP/1.1")]);
+
+    for typed in ["n\n", "\n", "", "Yep\n"] {
+        let ran = asked(line, vec![live(), ok(&plan())], typed);
+        assert_eq!(ran.code, failure::FAILED, "{typed:?}");
+        assert!(ran.messages.ends_with("nothing was changed\n"), "{}", ran.messages);
+    }
+}
+
+#[test]
+fn what_is_not_asked() {
+    let test = || ok(&json!({"name": "test", "labels": {"env": "test"}}));
+    let line = "route patch -g test httpbin get --priority 5";
+    let ran = asked(line, vec![test(), ok(&written())], "n\n");
+    assert_eq!((ran.code, ran.messages.as_str()), (failure::DONE, ""), "another group");
+    let line = "route patch -g production httpbin get --priority 5";
+    for flag in ["--yes", "-y", "--dry-run"] {
+        let ran = asked(&format!("{line} {flag}"), vec![ok(&written())], "n\n");
+        assert_eq!(ran.code, failure::DONE, "{flag}");
+    }
+    let ran = run(line, vec![ok(&written())]);
+    assert_eq!((ran.code, ran.messages.as_str()), (failure::DONE, ""), "nobody is there");
+}
+
+#[test]
+fn a_group_called_production_is_production() {
+    let group = || ok(&json!({"name": "production"}));
+    // Programs that read the answer get the answer alone.
+    let line = "sync httpbin --from uat --to test,production -o json";
+    let test = ok(&json!({"name": "test"}));
+    let ran = asked(line, vec![test, group(), ok(&written())], "y\n");
+    assert_eq!(ran.code, failure::DONE, "{}", ran.messages);
+    assert_eq!(ran.messages, "Change production (service httpbin)? [y/N] ");
+    assert_eq!(serde_json::from_str::<Value>(&ran.answers).unwrap(), written());
+}
+
+#[test]
+fn wait_takes_a_number_or_none() {
+    for (flag, query) in [("--wait", "60"), ("--wait=5", "5"), ("--wait 5", "5")] {
+        let ran = run(&format!("runtime set -g test a --enable {flag}"), vec![ok(&written())]);
+        let line = format!("PATCH /v1/groups/test/services/a/runtime?wait={query} HTTP/1.1");
+        assert_eq!(ran.seen[0].line, line, "{flag}");
+    }
+}
+
+#[test]
+fn answers_as_yaml() {
+    let body = json!({"name": "test", "head": "0", "labels": {"env": "x y"}});
+    let ran = run("group get test -o yaml", vec![ok(&body)]);
+    assert_eq!(ran.answers, "name: test\nhead: \"0\"\nlabels:\n  env: x y\n");
+    let ran = run("group list -o yaml", vec![ok(&json!({"items": [body], "next": null}))]);
+    assert!(ran.answers.starts_with("items:\n  - name: test\n"), "{}", ran.answers);
+    let ran = run("sync a --from test --to uat -o yaml", vec![ok(&written())]);
+    assert!(ran.answers.contains("\nrevision: 2\n"), "{}", ran.answers);
+}
+
+#[test]
+fn an_openapi_document_is_sent_and_what_is_not_carried_is_told() {
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(file.path(), "openapi: 3.0.0\npaths: {/a: {get: {responses: {200: {}}}}}\n")
+        .unwrap();
+    let mut body = written();
+    body["import"] = json!({"service": "pets",
+        "routes": [{"name": "get-a", "methods": ["GET"], "paths": ["/a"]}],
+        "notes": [{"pointer": "/security", "message": "security is not carried"}]});
+    let line =
+        format!("import openapi {} -g test --service pets --with-upstream", file.path().display());
+    let ran = run(&line, vec![answer("201 Created", "", &body.to_string())]);
+    assert_eq!(ran.seen[0].line, "POST /v1/groups/test/import/openapi HTTP/1.1");
+    assert_eq!(
+        serde_json::from_str::<Value>(&ran.seen[0].body).unwrap(),
+        json!({"document": {"openapi": "3.0.0", "paths": {"/a": {"get": {"responses": {"200": {}}}}}},
+            "service": "pets", "with_upstream": true})
+    );
+    assert_eq!(
+        ran.answers,
+        "ROUTE  METHODS  PATHS\nget-a  GET      /a\n\n\
+         test: service pets created (revision 2, commit 01234567)\n"
+    );
+    assert_eq!(ran.messages, "note: /security: security is not carried\n");
+}
+
+#[test]
+fn servers_are_kept_used_and_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("contexts.json");
+    let keep = |line: &str| {
+        let memory = Memory::default();
+        let line = format!("{line} --contexts {}", file.display());
+        let code = parse(&line).unwrap().run_with(|format| memory.output(format));
+        (code, memory.answers(), memory.messages())
+    };
+    let groups = json!({"items": [{"name": "test"}], "next": null});
+    let mut addresses = Vec::new();
+    for name in ["here", "there"] {
+        let (address, server) = serve(vec![ok(&groups)]);
+        let (code, answers, messages) =
+            keep(&format!("login {name} --server http://{address} --token rg_{name}"));
+        assert_eq!((code, answers.as_str()), (failure::DONE, ""), "{messages}");
+        assert!(!messages.contains("rg_"), "{messages}");
+        let seen = server.join().unwrap();
+        assert_eq!(seen[0].header("authorization"), Some(&*format!("Bearer rg_{name}")));
+        addresses.push(address);
+    }
+    let (code, answers, _) = keep("login --list");
+    assert_eq!(code, failure::DONE);
+    let expected = [
+        "NAME SERVER IN USE".to_owned(),
+        format!("here http://{}", addresses[0]),
+        format!("there http://{} yes", addresses[1]),
+    ];
+    let lines = answers.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+    assert!(!keep("login --list -o json").1.contains("rg_"));
+
+    assert_eq!(keep("use here").0, failure::DONE);
+    assert!(keep("login --list -o json").1.contains("\"current\": true"));
+    assert_eq!(keep("use nowhere").0, failure::USAGE);
+    assert_eq!(keep("logout").0, failure::DONE);
+    assert_eq!(keep("logout here").0, failure::USAGE, "it is forgotten already");
+    assert_eq!(keep("status --context here").0, failure::USAGE);
+
+    // A token that the server does not know is not kept.
+    let refused = json!({"title": "No", "status": 401, "code": "unauthenticated"});
+    let (address, _server) = serve(vec![answer("401 Unauthorized", "", &refused.to_string())]);
+    let before = std::fs::read_to_string(&file).unwrap();
+    let (code, _, messages) = keep(&format!("login there --server http://{address} --token rg_x"));
+    assert_eq!(code, failure::FAILED);
+    assert!(messages.contains("does not know this token"), "{messages}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+}
+
+#[test]
+fn every_command_has_a_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    let line = format!("man {}", pages.display());
+    assert_eq!(parse(&line).unwrap().run_with(Output::standard), failure::DONE);
+    for page in ["refgate.1", "refgate-sync.1", "refgate-import-openapi.1"] {
+        assert!(pages.join(page).is_file(), "{page}");
+    }
 }

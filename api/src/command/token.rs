@@ -25,9 +25,9 @@ pub enum TokenCommand {
         /// Its name, which stands in the history of what is done with it
         #[arg(value_name = "NAME")]
         name: TokenName,
-        /// What it may do: viewer reads and clones, editor also writes and pushes, admin also
-        /// manages groups and tokens
-        #[arg(long, value_name = "ROLE", value_parser = ["viewer", "editor", "admin"])]
+        /// What it may do: gateway fetches configurations and checks in, viewer reads and clones,
+        /// editor also writes and pushes, admin also manages groups and tokens
+        #[arg(long, value_name = "ROLE", value_parser = ["gateway", "viewer", "editor", "admin"])]
         role: String,
     },
     /// Take a token away; it opens nothing from then on
@@ -62,7 +62,7 @@ impl Run for TokenCommand {
                 let answer = session.client.post(&Endpoint::tokens(), &body, &options)?;
                 let out = &mut session.output;
                 match out.format() {
-                    Format::Json => out.json(&answer.body)?,
+                    Format::Json | Format::Yaml => out.document(&answer.body)?,
                     // The token alone, so that a script can take it as it is.
                     Format::Table | Format::Name => {
                         let made: Made = view::read(&answer.body)?;
@@ -76,7 +76,7 @@ impl Run for TokenCommand {
                 let answer = session.client.delete(&endpoint, &WriteOptions::default())?;
                 let out = &mut session.output;
                 match out.format() {
-                    Format::Json => out.json(&answer.body)?,
+                    Format::Json | Format::Yaml => out.document(&answer.body)?,
                     Format::Table => out.line(format!("token {name} revoked"))?,
                     Format::Name => out.line(name.as_str())?,
                 }

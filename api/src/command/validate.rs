@@ -128,7 +128,7 @@ impl ValidateArgs {
         let out = &mut session.output;
         let answered: Answered = view::read(&answer.body)?;
         match out.format() {
-            Format::Json => out.json(&answer.body)?,
+            Format::Json | Format::Yaml => out.document(&answer.body)?,
             Format::Name => names(answered.diagnostics.iter().map(|found| &*found.file), out)?,
             Format::Table => {
                 for finding in &answered.diagnostics {
@@ -198,7 +198,7 @@ impl Verdict {
         let errors = self.findings.iter().filter(|finding| finding.is_error()).count();
         let valid = errors == 0;
         match out.format() {
-            Format::Json => {
+            Format::Json | Format::Yaml => {
                 let placed = self.findings.iter().map(|finding| {
                     let mut told = json!(finding);
                     let place =
@@ -208,7 +208,7 @@ impl Verdict {
                     told
                 });
                 let placed: Vec<Value> = placed.collect();
-                out.json(&json!({"valid": valid, "diagnostics": placed}))?;
+                out.document(&json!({"valid": valid, "diagnostics": placed}))?;
             }
             Format::Name => names(self.findings.iter().map(|finding| &*finding.file), out)?,
             Format::Table => {

@@ -98,7 +98,7 @@ fn get(session: &mut Session, service: &ServiceName, number: &Version) -> Result
     let answer = session.client.get(&Endpoint::version(service, number))?;
     let out = &mut session.output;
     match out.format() {
-        Format::Json => out.json(&answer.body)?,
+        Format::Json | Format::Yaml => out.document(&answer.body)?,
         Format::Name => out.line(number.to_string())?,
         Format::Table => {
             let version: view::Version = view::read(&answer.body)?;
@@ -131,8 +131,9 @@ impl CreateArgs {
         }
         let endpoint = Endpoint::of_service(&self.group.group, &self.service, "versions");
         let body = Value::Object(body);
-        let answer = session.client.post(&endpoint, &body, &self.write.options())?;
         let subject = format!("version {} of {}", self.version, self.service);
-        session.written(&answer, &subject, "created")
+        session.write(&self.write, [&self.group.group], &subject, "created", |client, options| {
+            client.post(&endpoint, &body, options)
+        })
     }
 }

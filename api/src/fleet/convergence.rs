@@ -1,15 +1,14 @@
 //! Which instances of a group serve a commit, and the wait until all of them do.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use refgate_core::name::{CommitId, GroupName, Revision};
-use refgate_proxy::{GatewayStatus, State};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::{Fleet, StatusReceiver};
+use super::Fleet;
+use super::instance::{Instance, InstanceState};
 use crate::blocking::Store;
 
 /// How far a commit has come.
@@ -18,7 +17,7 @@ pub(crate) struct Convergence {
     pub(crate) commit: CommitId,
     /// Instances that serve the commit, or a later one, without a fault.
     pub(crate) applied: usize,
-    /// Instances of the group.
+    /// Instances of the group that are there, not lost.
     pub(crate) total: usize,
     /// Names of those that do not.
     pub(crate) pending: Vec<String>,
@@ -32,12 +31,9 @@ pub(crate) struct Target {
 }
 
 impl Fleet {
-    /// Waits until every instance of the group has taken the commit up, or until `deadline`, or
-    /// until `draining` turns true.
-    ///
-    /// Histories are linear, so an instance at a later commit has taken this one up too, and one
-    /// that was seen there never falls behind it again: looking at the instances one after the
-    /// other is as good as looking at all at once.
+    /// Waits until every instance of the group that is there has taken the commit up, or until
+    /// `deadline`, or until `draining` turns true. Instances that are lost are not waited for, and
+    /// neither applied nor pending.
     pub(crate) async fn converge(
         &self,
         store: &Store,
@@ -46,35 +42,37 @@ impl Fleet {
         mut draining: watch::Receiver<bool>,
     ) -> Convergence {
         let mut order = Order::new(store, target);
-        let mut instances = self.of_group(&target.group);
-        for instance in &mut instances {
-            let reached = timeout_at(deadline, reach(instance, &mut order));
+        // Before the first look, so that no report falls in between.
+        let mut wakes = self.wakes(&target.group);
+        loop {
+            let (now, waits) = self.look(target, &mut order).await;
+            if !waits {
+                return now;
+            }
             tokio::select! {
-                reached = reached => if reached.is_err() { break },
-                _ = draining.wait_for(|draining| *draining) => break,
+                () = wakes.next() => {}
+                () = tokio::time::sleep_until(deadline) => return now,
+                _ = draining.wait_for(|draining| *draining) => return now,
             }
         }
-        let mut pending = Vec::new();
-        let total = instances.len();
+    }
+
+    /// How far the commit has come, and whether waiting could bring it further.
+    async fn look(&self, target: &Target, order: &mut Order<'_>) -> (Convergence, bool) {
+        let mut instances = self.instances(Some(&target.group));
+        instances.retain(Instance::is_there);
+        let (total, mut pending, mut waits) = (instances.len(), Vec::new(), false);
         for instance in instances {
-            let status = Arc::clone(&instance.borrow());
+            let reached = order.reached(&instance).await;
+            waits |= !reached;
             // A degraded instance at the commit has taken up what it could and holds the rest
             // back: it will not get better by waiting, and it does not serve the commit.
-            if status.state != State::Healthy || !order.reached(&status).await {
-                pending.push(status.instance.clone());
+            if instance.state != InstanceState::Healthy || !reached {
+                pending.push(instance.instance);
             }
         }
-        Convergence { commit: target.commit, applied: total - pending.len(), total, pending }
-    }
-}
-
-/// Returns when the instance is at the target or beyond, or has gone.
-async fn reach(instance: &mut StatusReceiver, order: &mut Order<'_>) {
-    loop {
-        let status = Arc::clone(&instance.borrow_and_update());
-        if order.reached(&status).await || instance.changed().await.is_err() {
-            return;
-        }
+        let applied = total - pending.len();
+        (Convergence { commit: target.commit, applied, total, pending }, waits)
     }
 }
 
@@ -91,8 +89,9 @@ impl<'a> Order<'a> {
         Self { store, target, known }
     }
 
-    async fn reached(&mut self, status: &GatewayStatus) -> bool {
-        let Some(commit) = status.commit else { return false };
+    /// Histories are linear, so an instance at a later commit has taken this one up too.
+    async fn reached(&mut self, instance: &Instance) -> bool {
+        let Some(commit) = instance.commit else { return false };
         if let Some(reached) = self.known.get(&commit) {
             return *reached;
         }

@@ -17,11 +17,16 @@ use crate::problem::{Kind, Problem};
 pub(super) fn respond<T: Serialize>(headers: &HeaderMap, etag: &str, object: &T) -> Answer {
     let quoted = format!("\"{etag}\"");
     let tag = HeaderValue::from_str(&quoted).map_err(|error| Problem::internal(&error))?;
-    let known = tags(headers, header::IF_NONE_MATCH)?;
-    if known.iter().any(|known| known == "*" || known == etag) {
+    if knows(headers, etag)? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     Ok(([(header::ETAG, tag)], Json(object)).into_response())
+}
+
+/// Whether the client has what this tag is of.
+pub(super) fn knows(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
+    let known = tags(headers, header::IF_NONE_MATCH)?;
+    Ok(known.iter().any(|known| known == "*" || known == etag))
 }
 
 /// The same for an object that is never written as a whole: its tag is made from what it says.

@@ -20,6 +20,7 @@ use tracing::Instrument;
 
 use super::{Api, Guard, git};
 use crate::auth::{self, Principal, Role};
+use crate::dashboard;
 use crate::problem::{Kind, Problem};
 
 /// The header that carries the id of a request, in and out.
@@ -28,6 +29,10 @@ const REQUEST_ID: &str = "x-request-id";
 /// The id of a request: the client's, when it is sane, else one of ours.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) Arc<str>);
+
+/// Marks an answer as a page for people: whatever its status, it is written already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page;
 
 /// Who may call what, by path and method.
 #[derive(Debug, Default)]
@@ -47,7 +52,7 @@ impl Guards {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let known = self.paths.get(path).map(Vec::as_slice).unwrap_or_default();
         let found = known.iter().find(|(known, _)| known == method).map(|(_, guard)| *guard);
-        let open = known.iter().any(|(_, guard)| *guard == Guard::Open);
+        let open = known.iter().any(|(_, guard)| matches!(guard, Guard::Open | Guard::Page(_)));
         found.unwrap_or(if open { Guard::Open } else { Guard::READ })
     }
 }
@@ -75,7 +80,8 @@ async fn identify(mut request: Request, next: Next) -> Response {
     let by_git = git::owns(request.uri().path());
     let span = tracing::info_span!("request", request_id = %id, method = %request.method());
     let mut response = next.run(request).instrument(span).await;
-    if let Some(problem) = problem_of(&response) {
+    let is_page = response.extensions().get::<Page>().is_some();
+    if let Some(problem) = problem_of(&response).filter(|_| !is_page) {
         // git shows its user what is plain text.
         let rendered = if by_git { problem.render_text(&id) } else { problem.render(&id) };
         let (parts, body) = rendered.into_parts();
@@ -169,11 +175,16 @@ async fn authenticate(
     };
     let role = match guard {
         Guard::Open => return next.run(request).await,
+        Guard::Page(role) => return dashboard::admit(&api, role, request, next).await,
         Guard::Needs(role) => role,
+        Guard::CheckIn => Role::Gateway,
         Guard::Git => git::role_needed(request.uri()),
     };
     let admitted = principal(&api, &request).and_then(|principal| {
         needs(&principal, role)?;
+        if guard == Guard::CheckIn && !principal.role.checks_in() {
+            return Err(forbidden(&principal, role));
+        }
         Ok(principal)
     });
     match admitted {
@@ -184,13 +195,14 @@ async fn authenticate(
 }
 
 /// Refuses who may not do what a role may.
-pub(super) fn needs(principal: &Principal, role: Role) -> Result<(), Problem> {
-    if principal.role >= role {
-        return Ok(());
-    }
+pub(crate) fn needs(principal: &Principal, role: Role) -> Result<(), Problem> {
+    if principal.role >= role { Ok(()) } else { Err(forbidden(principal, role)) }
+}
+
+fn forbidden(principal: &Principal, role: Role) -> Problem {
     let Principal { name, role: has } = principal;
     let detail = format!("this needs the role {role}; the token {name:?} has the role {has}");
-    Err(Problem::new(Kind::Forbidden, detail))
+    Problem::new(Kind::Forbidden, detail)
 }
 
 fn principal(api: &Api, request: &Request) -> Result<Principal, Problem> {
@@ -221,7 +233,7 @@ fn principal(api: &Api, request: &Request) -> Result<Principal, Problem> {
 const GIT_CHALLENGE: &str = r#"Basic realm="refgate""#;
 
 /// The answer of every path that is not in the table.
-pub(super) async fn no_such_path(request: Request) -> Problem {
+pub(super) fn no_such_path(request: &Request) -> Problem {
     let detail = match git::owns(request.uri().path()) {
         true => "the files of the repository are not served; git's smart protocol is spoken here",
         false => "there is nothing at this path",

@@ -1,32 +1,34 @@
-//! Server-sent events of a group: `commit` for every new commit, `convergence` whenever what the
-//! instances serve changes.
+//! Server-sent events of a group: `commit` for every new commit, `gateway` whenever an instance is
+//! another than it was, `convergence` whenever what the instances serve changes.
 //!
-//! The task behind a stream keeps no queue of happenings: whatever wakes it (a write through this
-//! process, a report of an instance, the clock), it reads the history and the instances anew and
-//! tells what the client does not know yet. So a push by another process is told too, and a
-//! client that comes back with `Last-Event-ID` misses nothing.
+//! The task behind a stream keeps no queue of happenings: whatever wakes it (a head that moved, a
+//! report of an instance, the silence of one), it reads the history and the instances anew and tells
+//! what the client does not know yet. So a push by another process is told too, and a client that
+//! comes back with `Last-Event-ID` misses no commit. A client that takes nothing for a minute is let
+//! go; what it would have been told is never more than a few events.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use refgate_core::name::{GroupName, Revision};
-use refgate_core::view::HistoryFilter;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_stream::wrappers::{ReceiverStream, WatchStream};
-use tokio_stream::{StreamExt, StreamMap};
+use refgate_core::name::{CommitId, GroupName, Revision};
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::params::NoParams;
 use super::path::At;
 use super::{Answer, Api};
 use crate::fleet::convergence::{Convergence, Target};
+use crate::fleet::instance::Instance;
+use crate::limits::EVENT_PATIENCE;
 use crate::problem::{Kind, Problem};
 
-/// How soon a commit made by another process is told.
-const POLL: Duration = Duration::from_secs(1);
 /// Events that wait for a slow client.
 const BACKLOG: usize = 16;
 /// Commits read from the history in one go.
@@ -38,13 +40,10 @@ pub(super) async fn stream(
     _: NoParams,
     headers: HeaderMap,
 ) -> Answer {
+    let head = head(&api, &group).await?;
     let known = match headers.get("last-event-id") {
-        Some(value) => {
-            let revision = value.to_str().ok().and_then(|text| text.parse().ok()).map(Revision);
-            let detail = "Last-Event-ID is the revision of the last commit that was told";
-            revision.ok_or_else(|| Problem::new(Kind::MalformedRequest, detail))?
-        }
-        None => head(&api, &group).await?.revision,
+        Some(value) => last_known(&api, &group, value.to_str().unwrap_or_default()).await?,
+        None => head.revision,
     };
     let place = api
         .streams
@@ -52,14 +51,38 @@ pub(super) async fn stream(
         .try_acquire_owned()
         .map_err(|_| Problem::new(Kind::Unavailable, "too many event streams are open"))?;
     let (out, events) = mpsc::channel(BACKLOG);
-    let follower = Follower { api, group, known, told: None, out };
+    let draining = api.draining.subscribe();
+    let follower = Follower {
+        api,
+        group,
+        known,
+        instances: BTreeMap::new(),
+        convergence: None,
+        draining,
+        out,
+    };
     tokio::spawn(async move {
         let _place = place;
-        follower.run().await;
+        // Its end is the end of the stream; the client comes again.
+        let _ = follower.run().await;
     });
     Ok(Sse::new(ReceiverStream::new(events).map(Ok::<_, std::convert::Infallible>))
         .keep_alive(KeepAlive::default())
         .into_response())
+}
+
+/// The last commit that a client was told of: its revision, as events have it, or its id.
+async fn last_known(api: &Api, group: &GroupName, text: &str) -> Result<Revision, Problem> {
+    if let Ok(revision) = text.parse() {
+        return Ok(Revision(revision));
+    }
+    let refused = |detail: String| Problem::new(Kind::MalformedRequest, detail);
+    let commit: CommitId = text.parse().map_err(|_| {
+        refused("Last-Event-ID is the revision or the id of the last commit that was told".into())
+    })?;
+    let name = group.clone();
+    let revision = api.store.read(move |repository| repository.revision(&name, commit)).await?;
+    revision.ok_or_else(|| refused(format!("the group {group} has no commit {commit}")))
 }
 
 /// The task behind one stream; ends with the client, with the group, or with the server.
@@ -68,7 +91,10 @@ struct Follower {
     group: GroupName,
     /// The last commit that the client knows.
     known: Revision,
-    told: Option<Convergence>,
+    /// What it knows of the instances.
+    instances: BTreeMap<String, Instance>,
+    convergence: Option<Convergence>,
+    draining: watch::Receiver<bool>,
     out: mpsc::Sender<Event>,
 }
 
@@ -76,66 +102,76 @@ struct Follower {
 struct Ended;
 
 impl Follower {
-    async fn run(mut self) {
+    async fn run(mut self) -> Result<(), Ended> {
         let mut draining = self.api.draining.subscribe();
-        let mut written = self.api.written.subscribe();
-        let mut reports = StreamMap::new();
-        for (index, instance) in self.api.fleet.of_group(&self.group).into_iter().enumerate() {
-            reports.insert(index, WatchStream::from_changes(instance));
-        }
-        let mut clock = interval(POLL);
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Before the first look, so that nothing falls in between.
+        let mut heads = self.api.heads.subscribe();
+        let mut wakes = self.api.fleet.wakes(&self.group);
         loop {
+            self.tell().await?;
             tokio::select! {
-                () = self.out.closed() => return,
-                _ = draining.wait_for(|draining| *draining) => return,
-                Ok(()) = written.changed() => {}
-                Some(_) = reports.next() => {}
-                _ = clock.tick() => {}
-            }
-            if self.tell().await.is_err() {
-                return;
+                () = self.out.closed() => return Ok(()),
+                _ = draining.wait_for(|draining| *draining) => return Ok(()),
+                Ok(()) = heads.changed() => {}
+                () = wakes.next() => {}
             }
         }
     }
 
     async fn tell(&mut self) -> Result<(), Ended> {
         let head = head(&self.api, &self.group).await.map_err(|_| Ended)?;
-        if head.revision > self.known {
-            self.tell_commits().await?;
+        while head.revision > self.known {
+            let (group, known) = (self.group.clone(), self.known);
+            let news = self.api.store.read(move |all| all.events_after(&group, known, PAGE));
+            let news = news.await.map_err(|_| Ended)?;
+            if news.is_empty() {
+                break;
+            }
+            for commit in news {
+                self.known = commit.revision;
+                let event = Event::default().event("commit").id(commit.revision.to_string());
+                self.send(event, &commit).await?;
+            }
         }
-        let draining = self.api.draining.subscribe();
-        let now = self.api.fleet.converge(&self.api.store, &head, Instant::now(), draining).await;
-        if self.told.as_ref() != Some(&now) {
-            let event = Event::default().event("convergence").json_data(&now).map_err(|_| Ended)?;
-            self.out.send(event).await.map_err(|_| Ended)?;
-            self.told = Some(now);
+        self.tell_instances().await?;
+        let (now, draining) = (Instant::now(), self.draining.clone());
+        let now = self.api.fleet.converge(&self.api.store, &head, now, draining).await;
+        if self.convergence.as_ref() != Some(&now) {
+            self.send(Event::default().event("convergence"), &now).await?;
+            self.convergence = Some(now);
         }
         Ok(())
     }
 
-    async fn tell_commits(&mut self) -> Result<(), Ended> {
-        let mut news = Vec::new();
-        let mut after = None;
-        loop {
-            let (group, known) = (self.group.clone(), self.known);
-            let filter = HistoryFilter { after, limit: PAGE, ..HistoryFilter::default() };
-            let page = self.api.store.read(move |repository| repository.history(&group, &filter));
-            let page = page.await.map_err(|_| Ended)?;
-            let found = page.len();
-            news.extend(page.into_iter().filter(|event| event.revision > known));
-            after = news.last().map(|event| event.revision);
-            if found < PAGE || after.is_none_or(|last| last.0 <= known.0 + 1) {
-                break;
+    async fn tell_instances(&mut self) -> Result<(), Ended> {
+        let now = self.api.fleet.instances(Some(&self.group));
+        let mut before = std::mem::take(&mut self.instances);
+        for instance in now {
+            // That it was heard of again is no news.
+            let same = before.remove(&instance.instance).is_some_and(|before| {
+                before == Instance { last_seen: before.last_seen.clone(), ..instance.clone() }
+            });
+            if !same {
+                self.send(Event::default().event("gateway"), &instance).await?;
             }
+            self.instances.insert(instance.instance.clone(), instance);
         }
-        for commit in news.into_iter().rev() {
-            self.known = commit.revision;
-            let event = Event::default().event("commit").id(commit.revision.to_string());
-            let event = event.json_data(&commit).map_err(|_| Ended)?;
-            self.out.send(event).await.map_err(|_| Ended)?;
+        for name in before.into_keys() {
+            let gone = json!({"instance": name, "group": self.group, "state": "removed"});
+            self.send(Event::default().event("gateway"), &gone).await?;
         }
         Ok(())
+    }
+
+    async fn send(&mut self, event: Event, data: &impl Serialize) -> Result<(), Ended> {
+        let event = event.json_data(data).map_err(|_| Ended)?;
+        tokio::select! {
+            sent = timeout(EVENT_PATIENCE, self.out.send(event)) => match sent {
+                Ok(Ok(())) => Ok(()),
+                _ => Err(Ended),
+            },
+            _ = self.draining.wait_for(|draining| *draining) => Err(Ended),
+        }
     }
 }
 

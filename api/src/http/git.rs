@@ -233,7 +233,7 @@ impl<'a> Begun<'a> {
 
     async fn run(self, body: Option<RequestBody>) -> Result<Body, Problem> {
         let pushed = self.service == GitService::ReceivePack && self.stage == GitStage::Answer;
-        let written = std::sync::Arc::clone(&self.api.written);
+        let heads = self.api.heads.clone();
         let errand = Errand {
             service: self.service,
             command: self.command,
@@ -243,7 +243,7 @@ impl<'a> Begun<'a> {
             metrics: self.api.metrics.clone(),
             afterwards: Box::new(move || {
                 if pushed {
-                    written.send_replace(());
+                    heads.look();
                 }
             }),
         };

@@ -14,10 +14,10 @@ use refgate_core::version::Version;
 use crate::problem::{Kind, Problem};
 
 /// Extractor of one or several names of the path.
-pub(super) struct At<T>(pub(super) T);
+pub(crate) struct At<T>(pub(crate) T);
 
 /// A name that stands in paths.
-pub(super) trait Segment: FromStr<Err: Display> {
+pub(crate) trait Segment: FromStr<Err: Display> {
     /// The parameter of the path's pattern.
     const PARAMETER: &'static str;
 

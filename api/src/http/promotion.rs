@@ -4,7 +4,7 @@ use axum::extract::State;
 use refgate_core::change::{Operation, Sync, SyncSource};
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::json::join;
-use refgate_core::merge::OnConflict;
+use refgate_core::merge::{OnConflict, Settled};
 use refgate_core::name::{CommitId, GroupName, ServiceName};
 use refgate_core::version::Version;
 use serde_json::{Map, Value};
@@ -93,7 +93,8 @@ impl Order {
             fields.refuse(refusal.with_hint("sync to one group at a time, or leave it out"));
         }
         fields.finish(|| {
-            let sync = Sync { services: services()?, runtime, on_conflict };
+            let sync =
+                Sync { services: services()?, runtime, on_conflict, settled: Settled::new() };
             Some(Self { to: to?, sync, reason, expect_head })
         })
     }

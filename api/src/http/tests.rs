@@ -6,9 +6,13 @@ mod bad_input;
 mod conditional;
 mod damage;
 mod fleet;
+mod gateways;
 mod git;
+mod import;
 mod matching;
 mod object;
+mod openapi;
+mod snapshot;
 mod story;
 
 use anyhow::{Context, Result};
@@ -22,6 +26,7 @@ use super::{Api, Guard, endpoints, router};
 use crate::auth::{Access, Role, Token};
 use crate::blocking::Store;
 use crate::fleet::{Fleet, StatusReceiver};
+use crate::openapi::testing::check_answer;
 
 /// A control plane over a new repository.
 struct Harness {
@@ -70,10 +75,13 @@ impl Harness {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
     }
 
+    /// The answer, which must be one that the document of the API tells of.
     async fn send(&self, request: Request<Body>) -> Result<Reply> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = router(self.api.clone()).oneshot(request).await?;
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(to_bytes(body, 1 << 24).await?.to_vec())?;
+        check_answer(&method, &path, (parts.status, &parts.headers, &text))?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Reply { status: parts.status, headers: parts.headers, text, body })
     }
@@ -176,6 +184,7 @@ fn sample(path: &str) -> String {
         .replace("{certificate}", "web")
         .replace("{rule}", "all")
         .replace("{token}", "ci")
+        .replace("{instance}", "one")
         .replace("{version}", "1.0.0")
         .replace("{commit}", &"0".repeat(40))
 }
@@ -186,7 +195,8 @@ async fn without_a_token_nothing_of_v1_answers() -> Result<()> {
     let authorizations =
         [None, Some("Bearer wrong-token-here"), Some("Basic YWRtaW46eA=="), Some("Bearer ")];
     for endpoint in endpoints() {
-        let guarded = endpoint.path.starts_with("/v1/") || endpoint.path.starts_with("/config.git");
+        let guarded = (endpoint.path.starts_with("/v1/") && endpoint.path != "/v1/openapi.json")
+            || endpoint.path.starts_with("/config.git");
         assert_eq!(guarded, endpoint.guard != Guard::Open, "{}", endpoint.path);
         for authorization in authorizations {
             let mut request =
@@ -253,7 +263,7 @@ async fn every_read_of_a_group_that_is_not_there_is_not_found() -> Result<()> {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems() -> Result<()> {
     let harness = Harness::new()?;
-    for path in ["/", "/nothing", "/v1", "/v1/nothing", "/v1/groups/"] {
+    for path in ["/nothing", "/v1", "/v1/nothing", "/v1/groups/"] {
         harness.get(path).await?.expect_problem(StatusCode::NOT_FOUND, "not_found")?;
     }
     let reply = harness.call(Method::DELETE, "/v1/groups", Value::Null).await?;

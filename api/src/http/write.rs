@@ -27,10 +27,10 @@ pub(super) const SETTINGS: &str = "group.json";
 
 /// What every write takes besides its path and body.
 #[derive(Clone)]
-pub(super) struct Write {
-    pub(super) dry_run: bool,
+pub(crate) struct Write {
+    pub(crate) dry_run: bool,
     pub(super) wait: Option<Duration>,
-    pub(super) precondition: Precondition,
+    pub(crate) precondition: Precondition,
     pub(super) request_id: RequestId,
     principal: Principal,
 }
@@ -55,14 +55,20 @@ impl FromRequestParts<Api> for Write {
 }
 
 /// What came of a write.
-pub(super) enum Done {
+pub(crate) enum Done {
     Planned(PlanView),
     Written(Box<Written>, Option<Convergence>),
 }
 
 impl Write {
+    /// A write of somebody who is known, without options.
+    pub(crate) fn by(principal: Principal, request_id: RequestId) -> Self {
+        let precondition = Precondition::default();
+        Self { dry_run: false, wait: None, precondition, request_id, principal }
+    }
+
     /// The same write, of which the group must be at this commit.
-    pub(super) fn expecting(mut self, head: Option<CommitId>) -> Self {
+    pub(crate) fn expecting(mut self, head: Option<CommitId>) -> Self {
         self.precondition.expect_head = head;
         self
     }
@@ -90,7 +96,7 @@ impl Write {
     }
 
     /// Makes the change, or plans it.
-    pub(super) async fn perform(
+    pub(crate) async fn perform(
         &self,
         api: &Api,
         group: GroupName,
@@ -118,7 +124,7 @@ impl Write {
 
     /// The same write, after it was made sure that it leaves the settings of the group as they
     /// are, or comes from one who may change them.
-    pub(super) async fn sparing_settings(
+    pub(crate) async fn sparing_settings(
         self,
         api: &Api,
         group: &GroupName,
@@ -144,7 +150,7 @@ impl Write {
     async fn apply(&self, api: &Api, change: Change) -> Result<Done, Problem> {
         let written = api.store.write(move |repository| repository.apply(change)).await?;
         api.metrics.write(if written.changed { WriteEnd::Changed } else { WriteEnd::Unchanged });
-        api.written.send_replace(());
+        api.heads.look();
         let convergence = match self.wait {
             Some(wait) => Some(converge(api, &written, wait).await),
             None => None,

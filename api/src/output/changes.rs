@@ -5,6 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use super::Output;
+use super::paint::Colour;
 use super::text::printable;
 use crate::client::view::Change;
 
@@ -16,7 +17,32 @@ const INLINE: usize = 100;
 /// # Errors
 /// When standard output cannot be written.
 pub fn print(out: &mut Output, changes: &[Change]) -> io::Result<()> {
-    lines(changes).iter().try_for_each(|line| out.line(line))
+    for line in lines(changes) {
+        let colour = match line.trim_start().chars().next() {
+            Some('+') => Some(Colour::Green),
+            Some('-') => Some(Colour::Red),
+            Some('~') => Some(Colour::Yellow),
+            _ => None,
+        };
+        out.painted(colour, &line)?;
+    }
+    Ok(())
+}
+
+/// What a file of a group's tree is, for people.
+fn title(file: &str) -> String {
+    let parts: Vec<&str> = file.split('/').collect();
+    let stem = |name: &str| name.strip_suffix(".json").unwrap_or(name).to_owned();
+    match parts.as_slice() {
+        ["group.json"] => "settings of the group".to_owned(),
+        ["services", service, "service.json"] => format!("service {service}"),
+        ["services", service, "routes", route] => format!("route {} of {service}", stem(route)),
+        ["runtime", service] => format!("hosts and upstreams of {}", stem(service)),
+        ["consumers", name] => format!("consumer {}", stem(name)),
+        ["certificates", name] => format!("certificate {}", stem(name)),
+        ["global-rules", name] => format!("global rule {}", stem(name)),
+        _ => file.to_owned(),
+    }
 }
 
 /// The lines of changes, gathered by file.
@@ -29,21 +55,26 @@ pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
             "removed" => ('-', &change.from),
             _ => ('~', &change.to),
         };
+        let heading = || {
+            let title = title(&change.file);
+            let path =
+                if title == change.file { String::new() } else { format!("  ({})", change.file) };
+            printable(&format!("{title}{path}")).into_owned()
+        };
         if change.pointer.is_empty() && mark != '~' {
             // The whole file came or went: the file is the line.
             file = None;
-            lines.push(format!("{mark} {}", printable(&change.file)));
+            lines.push(format!("{mark} {}", heading()));
             if mark == '+' {
-                lines.extend(indented(value, "    "));
+                leaves(value, "", &mut lines);
             }
             continue;
         }
         if file != Some(change.file.as_str()) {
-            lines.push(format!("~ {}", printable(&change.file)));
+            lines.push(format!("~ {}", heading()));
             file = Some(&change.file);
         }
-        let place = if change.pointer.is_empty() { "(whole file)" } else { &change.pointer };
-        let place = printable(place);
+        let place = place(&change.pointer);
         let (from, to) = (compact(&change.from), compact(&change.to));
         match mark {
             '~' if from.chars().count() + to.chars().count() <= INLINE => {
@@ -54,18 +85,49 @@ pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
                 lines.extend(indented(&change.from, "      - "));
                 lines.extend(indented(&change.to, "      + "));
             }
+            '+' if value.is_object() => leaves(value, &change.pointer, &mut lines),
             _ => {
                 let shown = if mark == '+' { to } else { from };
                 if shown.chars().count() <= INLINE {
                     lines.push(format!("    {mark} {place}: {shown}"));
                 } else {
                     lines.push(format!("    {mark} {place}:"));
-                    lines.extend(indented(value, "        "));
+                    lines.extend(indented(value, &format!("      {mark} ")));
                 }
             }
         }
     }
     lines
+}
+
+/// A place in a document as people say it: `upstreams › default › nodes`.
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() {
+        return "(whole file)".to_owned();
+    }
+    let steps = pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
+    printable(&steps.collect::<Vec<_>>().join(" › ")).into_owned()
+}
+
+/// What came, one line for each value in it.
+fn leaves(value: &Value, pointer: &str, lines: &mut Vec<String>) {
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            for (key, value) in object {
+                leaves(value, &refgate_core::json::join(pointer, key), lines);
+            }
+        }
+        Value::Object(_) if pointer.is_empty() => {}
+        value => {
+            let (place, shown) = (place(pointer), compact(value));
+            if shown.chars().count() <= INLINE {
+                lines.push(format!("    + {place}: {shown}"));
+            } else {
+                lines.push(format!("    + {place}:"));
+                lines.extend(indented(value, "      + "));
+            }
+        }
+    }
 }
 
 fn compact(value: &Value) -> String {
@@ -98,30 +160,45 @@ mod tests {
             to,
         };
         let changes = [
-            change("a.json", "/priority", "changed", json!(0), json!(5)),
-            change("a.json", "/methods", "added", Value::Null, json!(["GET"])),
-            change("a.json", "/description", "removed", json!("x"), Value::Null),
-            change("b.json", "", "added", Value::Null, json!({"paths": ["/get"]})),
+            change("services/x/routes/get.json", "/priority", "changed", json!(0), json!(5)),
+            change("services/x/routes/get.json", "/methods", "added", Value::Null, json!(["GET"])),
+            change(
+                "services/x/routes/get.json",
+                "/description",
+                "removed",
+                json!("x"),
+                Value::Null,
+            ),
+            change(
+                "b.json",
+                "",
+                "added",
+                Value::Null,
+                json!({"paths": ["/get"], "timeout": {"read": 5}}),
+            ),
             change("c.json", "", "removed", json!({"paths": ["/get"]}), Value::Null),
-            change("d.json", "/long", "changed", json!("x".repeat(90)), json!("y".repeat(90))),
+            change(
+                "runtime/x.json",
+                "/long",
+                "changed",
+                json!("x".repeat(90)),
+                json!("y".repeat(90)),
+            ),
         ];
         let long = |mark: char, letter: &str| format!("      {mark} \"{}\"", letter.repeat(90));
         assert_eq!(
             lines(&changes),
             [
-                "~ a.json",
-                "    ~ /priority: 0 → 5",
-                "    + /methods: [\"GET\"]",
-                "    - /description: \"x\"",
+                "~ route get of x  (services/x/routes/get.json)",
+                "    ~ priority: 0 → 5",
+                "    + methods: [\"GET\"]",
+                "    - description: \"x\"",
                 "+ b.json",
-                "    {",
-                "      \"paths\": [",
-                "        \"/get\"",
-                "      ]",
-                "    }",
+                "    + paths: [\"/get\"]",
+                "    + timeout › read: 5",
                 "- c.json",
-                "~ d.json",
-                "    ~ /long:",
+                "~ hosts and upstreams of x  (runtime/x.json)",
+                "    ~ long:",
                 &long('-', "x"),
                 &long('+', "y"),
             ]

@@ -38,10 +38,10 @@ pub fn print(out: &mut dyn Write, problem: &Problem, had_token: bool) -> io::Res
 fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
     let text = match problem.code.as_str() {
         "unauthenticated" if had_token => {
-            "the server does not know this token; is REFGATE_TOKEN (or --token) the one of this server?"
+            "the server does not know this token: is it the one of this server? `refgate login` keeps another, REFGATE_TOKEN and --token count before it"
         }
         "unauthenticated" => {
-            "give a token with REFGATE_TOKEN or --token; `refgate up` keeps the first one in the file admin-token of its data directory"
+            "give a token with `refgate login`, REFGATE_TOKEN or --token; `refgate up` keeps the first one in the file admin-token of its data directory"
         }
         "concurrent_update" => "somebody else changed the group meanwhile: look again and repeat",
         "precondition_failed" if problem.detail.is_empty() => {

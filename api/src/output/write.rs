@@ -4,6 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
+use super::paint::Colour;
 use super::text::{count, scalar, short_commit};
 use super::{Format, Output, changes, problem};
 use crate::client::problem::Problem;
@@ -34,9 +35,27 @@ pub fn print(
     verb: &str,
 ) -> Result<Ending, WriteError> {
     let verb = if answer.status == 201 { "created" } else { verb };
-    if out.format() == Format::Json {
-        out.json(&answer.body)?;
+    if out.format().is_document() {
+        out.document(&answer.body)?;
     }
+    let ending = each(out, answer, subject, verb)?;
+    if out.format() == Format::Table && is_plan(&answer.body) {
+        out.note("dry run: nothing was changed")?;
+    }
+    Ok(ending)
+}
+
+fn is_plan(body: &Value) -> bool {
+    let results = body.get("results").and_then(Value::as_array);
+    body.get("plan").is_some() || results.is_some_and(|results| results.iter().any(is_plan))
+}
+
+fn each(
+    out: &mut Output,
+    answer: &Answer,
+    subject: &str,
+    verb: &str,
+) -> Result<Ending, WriteError> {
     match answer.body.get("results") {
         Some(Value::Array(results)) => {
             let mut ending = Ending::Done;
@@ -47,6 +66,14 @@ pub fn print(
         }
         _ => one(out, &answer.body, subject, verb),
     }
+}
+
+/// Shows a plan to somebody who is then asked.
+///
+/// # Errors
+/// As [`print`].
+pub fn preview(out: &mut Output, answer: &Answer) -> Result<Ending, WriteError> {
+    each(out, answer, "", "")
 }
 
 /// What can go wrong with an answer that came.
@@ -82,7 +109,7 @@ fn one(out: &mut Output, body: &Value, subject: &str, verb: &str) -> Result<Endi
     }
     let write: Write = view::read(body)?;
     match out.format() {
-        Format::Json => {}
+        Format::Json | Format::Yaml => {}
         Format::Name => out.line(&write.commit)?,
         Format::Table => out.line(sentence(&write, subject, verb))?,
     }
@@ -131,24 +158,26 @@ fn happened(write: &Write, of: &ServiceOutcome, subject: &str, verb: &str) -> St
 
 fn print_plan(out: &mut Output, plan: &Plan) -> io::Result<()> {
     match out.format() {
-        Format::Json => return Ok(()),
+        Format::Json | Format::Yaml => return Ok(()),
         Format::Name => return out.line(plan.base_commit.as_deref().unwrap_or_default()),
         Format::Table => {}
     }
     let base = plan.base_commit.as_deref().map(short_commit);
     let base = base.map(|base| format!(" on commit {base}")).unwrap_or_default();
     let outcome = plan.outcome.as_deref().unwrap_or("changed").replace('_', " ");
-    out.line(format!("plan for {}{base}: {outcome}", plan.group))?;
+    out.painted(Some(Colour::Bold), &format!("plan for {}{base}: {outcome}", plan.group))?;
     if plan.changes.is_empty() {
         out.line("no changes")?;
     }
     changes::print(out, &plan.changes)?;
     for gate in &plan.gates {
-        let state = if gate.passed { "passed" } else { "refused" };
-        out.line(format!("gate {}: {state}: {}", gate.gate, gate.message))?;
+        let (state, colour) = match gate.passed {
+            true => ("passed", Colour::Green),
+            false => ("refused", Colour::Red),
+        };
+        out.painted(Some(colour), &format!("gate {}: {state}: {}", gate.gate, gate.message))?;
     }
-    out.warnings(&plan.warnings)?;
-    out.note("dry run: nothing was changed")
+    out.warnings(&plan.warnings)
 }
 
 fn print_convergence(out: &mut Output, convergence: &Convergence) -> io::Result<Ending> {

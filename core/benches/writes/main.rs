@@ -123,7 +123,12 @@ fn syncs(repository: &Repository, targets: &[GroupName]) -> Duration {
                 version: Some("1.1.0".to_owned()),
             };
             let services = vec![(service(n), source)];
-            let sync = Sync { services, runtime: None, on_conflict: OnConflict::Abort };
+            let sync = Sync {
+                services,
+                runtime: None,
+                on_conflict: OnConflict::Abort,
+                settled: Default::default(),
+            };
             let target = &targets[n % targets.len()];
             timed(|| apply(repository, target, Operation::Sync(sync)))
         })

@@ -169,10 +169,12 @@ fn bring(
         Some(current) if base == Some(current) => version.content.0,
         Some(current) => {
             let (merged, clashes) =
-                merge_contents(desk, service, base, current, version.content, sync.on_conflict)?;
-            if sync.on_conflict == OnConflict::Abort {
-                conflicts.extend(clashes);
-            }
+                merge_contents(desk, service, base, current, version.content, sync)?;
+            conflicts.extend(clashes.into_iter().filter(|clash| {
+                let (file, pointer) = (&clash.file, &clash.pointer);
+                let winner = merge::winner(&sync.settled, sync.on_conflict, file, pointer);
+                winner == OnConflict::Abort
+            }));
             merged
         }
     };
@@ -216,14 +218,14 @@ fn first_runtime(
     draft.put(desk, &path, &Value::Object(Map::from_iter([("upstreams".to_owned(), upstreams)])))
 }
 
-/// The tree of the three-way merge by meaning, with clashes settled in favour of `on_conflict`.
+/// The tree of the three-way merge by meaning, with clashes settled as the sync says.
 fn merge_contents(
     desk: &Desk<'_>,
     service: &ServiceName,
     base: Option<ContentId>,
     ours: ContentId,
     theirs: ContentId,
-    on_conflict: OnConflict,
+    sync: &Sync,
 ) -> Result<(Oid, Vec<Conflict>), Error> {
     let prefix = format!("services/{service}");
     let read = |content: Option<ContentId>| -> Result<Content, Error> {
@@ -239,7 +241,8 @@ fn merge_contents(
             .collect()
     };
     let (base, ours_read, theirs_read) = (read(base)?, read(Some(ours))?, read(Some(theirs))?);
-    let (merged, clashes) = merge::merge(&base, &ours_read, &theirs_read, on_conflict);
+    let (merged, clashes) =
+        merge::merge(&base, &ours_read, &theirs_read, sync.on_conflict, &sync.settled);
     // A merge that comes to what one side has is that side, to the byte.
     let tree = if merged == theirs_read {
         theirs.0

@@ -284,8 +284,13 @@ impl Loader<'_, '_> {
         }
         self.findings.sort();
         self.findings.dedup();
+        let group_file_in_use = match group_faulty {
+            true => previous.and_then(|before| before.basis.group_file_in_use),
+            false => self.group_file,
+        };
         let basis = Basis {
             group_file: self.group_file,
+            group_file_in_use,
             folders: all_placed.then_some(folders),
             faulty: faulty.clone(),
             extras,

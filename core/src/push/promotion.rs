@@ -2,7 +2,7 @@
 
 use crate::change::{self, Operation, Sync, SyncSource};
 use crate::error::Error;
-use crate::merge::OnConflict;
+use crate::merge::{OnConflict, Settled};
 use crate::name::{CommitId, ServiceName};
 use crate::repository::Repository;
 use crate::store::refs;
@@ -32,6 +32,7 @@ impl Promotion {
             services: vec![(self.service, source)],
             runtime: None,
             on_conflict: self.on_conflict,
+            settled: Settled::new(),
         }))
     }
 

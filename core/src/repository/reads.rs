@@ -7,6 +7,7 @@ mod diff;
 mod group;
 mod history;
 mod matrix;
+mod mirror;
 mod object;
 mod route;
 mod service;

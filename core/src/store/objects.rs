@@ -5,7 +5,7 @@
 //! say is in [`super::tree`].
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,6 +50,50 @@ impl<'r> Objects<'r> {
             pending: RefCell::default(),
             wide,
         })
+    }
+
+    /// Objects that are in no repository: what is made, and nothing else.
+    pub(crate) fn in_memory() -> Result<Objects<'static>, StoreError> {
+        Ok(Objects {
+            odb: Odb::new()?,
+            folder: PathBuf::new(),
+            loose: Vec::new(),
+            pending: RefCell::default(),
+            wide: WideTrees::default(),
+        })
+    }
+
+    /// How many objects were made and are not stored.
+    pub(crate) fn held(&self) -> usize {
+        self.pending.borrow().objects.len()
+    }
+
+    /// Adds the ids of a tree and of everything below it.
+    pub(crate) fn collect(&self, tree: Oid, ids: &mut HashSet<Oid>) -> Result<(), StoreError> {
+        let mut folders = vec![tree];
+        while let Some(folder) = folders.pop() {
+            if !ids.insert(folder) {
+                continue;
+            }
+            for entry in self.tree(folder)? {
+                match entry.kind {
+                    EntryKind::Folder => folders.push(entry.id),
+                    _ => {
+                        ids.insert(entry.id);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of what was made, but for these.
+    pub(crate) fn retain(&self, ids: &HashSet<Oid>) {
+        let pending = &mut *self.pending.borrow_mut();
+        pending.objects.retain(|id, _| ids.contains(id));
+        pending.order.retain(|id| ids.contains(id));
+        pending.objects.shrink_to_fit();
+        pending.order.shrink_to_fit();
     }
 
     /// The objects of `repository` and those of a push that git keeps apart in `quarantine` until it
@@ -202,6 +246,9 @@ impl<'r> Objects<'r> {
 
     /// Whether the repository has an object; a file that a crash cut short is none, and is written anew.
     fn has(&self, id: Oid, kind: ObjectType, bytes: &[u8]) -> bool {
+        if self.loose.is_empty() {
+            return false;
+        }
         match loose::holds(&self.folder, id, kind, bytes) {
             Some(whole) => whole,
             None => self.odb.exists(id),

@@ -15,6 +15,10 @@ use super::{OpenError, StoreError, commit, refs};
 use crate::config::{self, GroupConfig, Loaded};
 use crate::name::{CommitId, GroupName};
 
+/// Room for wide trees, in bytes. A change compares the trees of the commit before with its own; older
+/// ones are not read again. Enough for a few commits of a group with tens of thousands of services.
+const ROOM: usize = 8 << 20;
+
 /// Reads groups from one repository, with a handle of its own.
 pub struct GroupReader {
     path: PathBuf,
@@ -33,7 +37,7 @@ impl GroupReader {
         // Looked at first: what changes meanwhile is seen the next time.
         let packs = packs(path);
         let repository = super::open_repository(path)?;
-        Ok(Self { path: path.to_owned(), repository, packs, wide: WideTrees::default() })
+        Ok(Self { path: path.to_owned(), repository, packs, wide: WideTrees::within(ROOM) })
     }
 
     /// The commit that the group is at now; nothing when there is no such group.
@@ -66,6 +70,16 @@ impl GroupReader {
             }
             other => other,
         }
+    }
+
+    /// Reads the tree of a commit.
+    pub(crate) fn with_tree<R>(
+        &self,
+        commit: CommitId,
+        read: impl FnOnce(&Objects<'_>, git2::Oid) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        let tree = commit::find(&self.repository, commit.0)?.tree_id();
+        read(&Objects::sharing(&self.repository, self.wide.clone())?, tree)
     }
 
     fn try_load(

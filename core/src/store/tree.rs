@@ -34,7 +34,13 @@ impl EntryKind {
         })
     }
 
-    pub(super) fn mode(self) -> &'static str {
+    /// The kind whose mode git writes like this.
+    pub(crate) fn of_mode(mode: &str) -> Option<Self> {
+        Self::from_mode(mode.as_bytes())
+    }
+
+    /// The mode as git writes it.
+    pub(crate) fn mode(self) -> &'static str {
         match self {
             Self::File => "100644",
             Self::Executable => "100755",

@@ -16,13 +16,14 @@ pub(super) const WIDE: usize = 4096;
 const ROOM: usize = 64 << 20;
 
 /// Wide trees by id. Clones share what is kept.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct WideTrees(Arc<Mutex<Kept>>);
 
-#[derive(Default)]
 struct Kept {
     trees: HashMap<Oid, Tree>,
     bytes: usize,
+    /// How many bytes are kept at the most.
+    room: usize,
     /// Counts the uses, so that the least recently used tree is known.
     uses: u64,
 }
@@ -32,7 +33,18 @@ struct Tree {
     used: u64,
 }
 
+impl Default for WideTrees {
+    fn default() -> Self {
+        Self::within(ROOM)
+    }
+}
+
 impl WideTrees {
+    /// Keeps so many bytes at the most.
+    pub(super) fn within(room: usize) -> Self {
+        Self(Arc::new(Mutex::new(Kept { trees: HashMap::new(), bytes: 0, room, uses: 0 })))
+    }
+
     /// The bytes of a tree that is kept.
     pub(super) fn get(&self, id: Oid) -> Option<Arc<[u8]>> {
         let kept = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,17 +56,17 @@ impl WideTrees {
 
     /// Keeps a tree that is wide; those that were not used for longest make room for it.
     pub(super) fn put(&self, id: Oid, bytes: &Arc<[u8]>) {
-        if !(WIDE..=ROOM).contains(&bytes.len()) {
+        let kept = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !(WIDE..=kept.room).contains(&bytes.len()) {
             return;
         }
-        let kept = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
         let tree = Tree { bytes: Arc::clone(bytes), used: kept.uses };
         kept.bytes += bytes.len();
         if let Some(before) = kept.trees.insert(id, tree) {
             kept.bytes -= before.bytes.len();
         }
-        while kept.bytes > ROOM
+        while kept.bytes > kept.room
             && let Some(id) = kept.trees.iter().min_by_key(|(_, tree)| tree.used).map(|(id, _)| *id)
             && let Some(tree) = kept.trees.remove(&id)
         {

@@ -149,6 +149,9 @@ fn example(code: Code) -> (&'static str, &'static str, &'static str) {
             "",
             "",
         ),
+        Code::CertificateExpiry => {
+            ("Renew it. A file that the document names is taken when it changes.", "", "")
+        }
         Code::RuntimeKept => {
             ("Nothing, or change the runtime of the target itself: a sync never does.", "", "")
         }

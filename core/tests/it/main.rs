@@ -6,6 +6,7 @@ mod diagnostics;
 mod documents;
 mod faults;
 mod history;
+mod mirror;
 mod model;
 mod objects;
 mod promotion;

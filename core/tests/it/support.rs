@@ -128,7 +128,12 @@ pub(crate) fn sync_operation(
     on_conflict: OnConflict,
 ) -> Operation {
     let source = SyncSource::Group { group: name(from), version: version.map(str::to_owned) };
-    Operation::Sync(Sync { services: vec![(name(service), source)], runtime: None, on_conflict })
+    Operation::Sync(Sync {
+        services: vec![(name(service), source)],
+        runtime: None,
+        on_conflict,
+        settled: Default::default(),
+    })
 }
 
 pub(crate) fn change(group: &str, operation: Operation) -> Change {

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
+use crate::digits::{push_address, push_number, push_socket, push_thousandths};
+
 /// A request that is over. What is not known is `null` in the line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'e> {
@@ -34,48 +36,58 @@ pub(crate) struct Entry<'e> {
 }
 
 impl Entry<'_> {
-    /// Adds the line to `out`, which takes every write.
+    /// Adds the line to `out`.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"time\":\"");
         time(self.time, out);
         out.push(b'"');
-        text(out, "group", Some(self.group.as_bytes()));
-        text(out, "service", self.service.map(str::as_bytes));
-        text(out, "route", self.route.map(str::as_bytes));
-        text(out, "method", Some(self.method.as_bytes()));
-        text(out, "host", self.host);
-        text(out, "path", Some(self.path));
-        let _ = write!(out, ",\"status\":{},\"bytes\":{}", self.status, self.bytes);
-        milliseconds(out, "duration_ms", Some(self.duration));
-        milliseconds(out, "upstream_ms", self.upstream_duration);
-        match self.client {
-            Some(client) => drop(write!(out, ",\"client\":\"{client}\"")),
-            None => out.extend_from_slice(b",\"client\":null"),
-        }
-        match self.node {
-            Some(node) => drop(write!(out, ",\"node\":\"{node}\"")),
-            None => out.extend_from_slice(b",\"node\":null"),
-        }
-        text(out, "request_id", Some(self.request_id.as_bytes()));
-        text(out, "user_agent", self.user_agent);
-        text(out, "commit", Some(self.commit.as_bytes()));
+        // Names, ids and methods that we know hold nothing that JSON escapes.
+        plain(out, b",\"group\":", Some(self.group));
+        plain(out, b",\"service\":", self.service);
+        plain(out, b",\"route\":", self.route);
+        text(out, b",\"method\":", Some(self.method.as_bytes()));
+        text(out, b",\"host\":", self.host);
+        text(out, b",\"path\":", Some(self.path));
+        out.extend_from_slice(b",\"status\":");
+        push_number(out, self.status);
+        out.extend_from_slice(b",\"bytes\":");
+        push_number(out, self.bytes);
+        milliseconds(out, b",\"duration_ms\":", Some(self.duration));
+        milliseconds(out, b",\"upstream_ms\":", self.upstream_duration);
+        quoted(out, b",\"client\":", self.client, push_address);
+        quoted(out, b",\"node\":", self.node, push_socket);
+        plain(out, b",\"request_id\":", Some(self.request_id));
+        text(out, b",\"user_agent\":", self.user_agent);
+        plain(out, b",\"commit\":", Some(self.commit));
         out.extend_from_slice(b"}\n");
     }
 }
 
-/// `,"key":"value"`, or `null`.
-fn text(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(key.as_bytes());
-    let Some(value) = value else { return out.extend_from_slice(b"\":null") };
-    out.extend_from_slice(b"\":\"");
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if value.iter().all(is_plain) {
-        out.extend_from_slice(value);
-    } else {
-        escape(&String::from_utf8_lossy(value), out);
-    }
+/// The key, and the value in quotes as `push` writes it, or `null`.
+fn quoted<T>(out: &mut Vec<u8>, key: &[u8], value: Option<T>, push: impl Fn(&mut Vec<u8>, T)) {
+    out.extend_from_slice(key);
+    let Some(value) = value else { return out.extend_from_slice(b"null") };
     out.push(b'"');
+    push(out, value);
+    out.push(b'"');
+}
+
+/// A text that needs no escapes.
+fn plain(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
+    quoted(out, key, value, |out, value| out.extend_from_slice(value.as_bytes()));
+}
+
+/// A text that clients write.
+fn text(out: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
+    quoted(out, key, value, |out, value| {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\');
+        // All of them are looked at, many at once: that is faster than to stop at the first.
+        if value.iter().fold(true, |plain, byte| plain & is_plain(byte)) {
+            out.extend_from_slice(value);
+        } else {
+            escape(&String::from_utf8_lossy(value), out);
+        }
+    });
 }
 
 fn escape(text: &str, out: &mut Vec<u8>) {
@@ -92,14 +104,13 @@ fn escape(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-fn milliseconds(out: &mut Vec<u8>, key: &str, time: Option<Duration>) {
-    let _ = match time {
-        Some(time) => {
-            let micros = time.as_micros();
-            write!(out, ",\"{key}\":{}.{:03}", micros / 1000, micros % 1000)
-        }
-        None => write!(out, ",\"{key}\":null"),
-    };
+fn milliseconds(out: &mut Vec<u8>, key: &[u8], time: Option<Duration>) {
+    out.extend_from_slice(key);
+    let Some(time) = time else { return out.extend_from_slice(b"null") };
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    push_number(out, micros / 1000);
+    out.push(b'.');
+    push_thousandths(out, u32::try_from(micros % 1000).unwrap_or_default());
 }
 
 thread_local! {
@@ -119,7 +130,9 @@ fn time(time: SystemTime, out: &mut Vec<u8>) {
         }
         out.extend_from_slice(text.as_bytes());
     });
-    let _ = write!(out, ".{:03}Z", since.subsec_millis());
+    out.push(b'.');
+    push_thousandths(out, since.subsec_millis());
+    out.push(b'Z');
 }
 
 #[cfg(test)]

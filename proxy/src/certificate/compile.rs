@@ -5,7 +5,6 @@
 //! whenever a file of it changes.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -24,30 +23,11 @@ use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Certificate, Certificates, ClientAuthority, ShownToNodes};
+use crate::file_state::FileState;
 use crate::reference;
 
 /// HTTP/2 where the client can.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// Tells whether a file that a reference names is still the one that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FileState {
-    path: String,
-    /// Device, inode, size, and time of the last change in nanoseconds; nothing when it is not there.
-    state: Option<(u64, u64, u64, i64, i64)>,
-}
-
-impl FileState {
-    fn of(path: &str) -> Self {
-        let found = std::fs::metadata(path).ok();
-        let state = found.map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()));
-        Self { path: path.to_owned(), state }
-    }
-
-    fn is_current(&self) -> bool {
-        Self::of(&self.path) == *self
-    }
-}
 
 /// Why a certificate cannot be used, and where in its document.
 struct Fault {
@@ -157,6 +137,10 @@ impl Certificate {
         // The reason could repeat a part of the text.
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|_| fault("/private_key", "what it stands for is no private key in PEM"))?;
+        let expires = chain.first().and_then(|leaf| {
+            let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
+            Some(leaf.validity().not_after.timestamp())
+        });
         let shown_to_nodes = ShownToNodes::new(&chain, &key).map(Arc::new);
         let pair = CertifiedKey::from_der(chain, key, provider()).map_err(|error| {
             let message = format!("the private key cannot be used with the certificate: {error}");
@@ -191,7 +175,17 @@ impl Certificate {
             config: Arc::new(config),
             authority,
             shown_to_nodes,
+            expires,
         })
+    }
+}
+
+#[cfg(test)]
+impl Certificate {
+    /// As its document says.
+    pub(super) fn of(document: &document::Certificate) -> Self {
+        let made = Self::compile(document, files_of(document), |_| None);
+        made.unwrap_or_else(|fault| panic!("{}: {}", fault.pointer, fault.message))
     }
 }
 

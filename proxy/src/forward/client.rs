@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{FORWARDED, HeaderValue};
+use http::header::{FORWARDED, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use pingora::Result;
-use pingora::http::RequestHeader;
 
-const FOR: &str = "X-Forwarded-For";
-const HOST: &str = "X-Forwarded-Host";
-const PORT: &str = "X-Forwarded-Port";
-const PROTO: &str = "X-Forwarded-Proto";
+use crate::digits::push_address;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The client as the gateway understands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,38 +54,40 @@ impl Client {
     /// they say nothing and are replaced. `host` and `port` are what the client asked for.
     pub(crate) fn announce(
         &self,
-        request: &mut RequestHeader,
+        headers: &mut HeaderMap,
         scheme: &'static str,
         host: Option<&HeaderValue>,
         port: u16,
-    ) -> Result<()> {
-        let peer = self.peer.to_string();
+    ) {
+        let mut list = Vec::with_capacity(64);
         if self.peer_is_trusted {
-            let before: Vec<&str> =
-                request.headers.get_all(FOR).iter().filter_map(|line| line.to_str().ok()).collect();
-            let list =
-                if before.is_empty() { peer } else { format!("{}, {peer}", before.join(", ")) };
-            request.insert_header(FOR, list)?;
-        } else {
-            request.insert_header(FOR, peer)?;
-            request.remove_header(&FORWARDED);
-        }
-        let kept = |request: &RequestHeader, name: &str| {
-            self.peer_is_trusted && request.headers.contains_key(name)
-        };
-        if !kept(request, PROTO) {
-            request.insert_header(PROTO, HeaderValue::from_static(scheme))?;
-        }
-        if !kept(request, HOST) {
-            match host {
-                Some(host) => request.insert_header(HOST, host.clone())?,
-                None => drop(request.remove_header(HOST)),
+            // A line that is no text of ASCII says nothing about addresses.
+            let before = headers.get_all(FOR).iter().filter(|line| line.to_str().is_ok());
+            for line in before {
+                list.extend_from_slice(line.as_bytes());
+                list.extend_from_slice(b", ");
             }
+        } else {
+            headers.remove(FORWARDED);
         }
-        if !kept(request, PORT) {
-            request.insert_header(PORT, HeaderValue::from(port))?;
+        push_address(&mut list, self.peer);
+        // Texts of header values and an address are a header value.
+        if let Ok(list) = HeaderValue::from_maybe_shared(Bytes::from(list)) {
+            headers.insert(FOR, list);
         }
-        Ok(())
+        let kept = |headers: &HeaderMap, name| self.peer_is_trusted && headers.contains_key(name);
+        if !kept(headers, PROTO) {
+            headers.insert(PROTO, HeaderValue::from_static(scheme));
+        }
+        if !kept(headers, HOST) {
+            match host {
+                Some(host) => headers.insert(HOST, host.clone()),
+                None => headers.remove(HOST),
+            };
+        }
+        if !kept(headers, PORT) {
+            headers.insert(PORT, HeaderValue::from(port));
+        }
     }
 }
 
@@ -102,18 +105,18 @@ fn address_of(entry: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            request.append_header(*name, *value).unwrap();
+            headers.append(name, value.parse().unwrap());
         }
-        request
+        headers
     }
 
     fn find(peer: &str, lines: &[&str], trusted: &[&str]) -> Client {
         let fields: Vec<_> = lines.iter().map(|line| (FOR, *line)).collect();
         let trusted: Vec<IpNet> = trusted.iter().map(|block| block.parse().unwrap()).collect();
-        Client::find(peer.parse().unwrap(), &request(&fields).headers, &trusted)
+        Client::find(peer.parse().unwrap(), &headers(&fields), &trusted)
     }
 
     #[test]
@@ -143,33 +146,33 @@ mod tests {
 
     #[test]
     fn strangers_announce_nothing() {
-        let mut forwarded = request(&[
+        let mut forwarded = headers(&[
             (FOR, "1.1.1.1"),
             (PROTO, "https"),
             (HOST, "evil.com"),
             (PORT, "1"),
-            ("Forwarded", "for=1.1.1.1"),
+            (FORWARDED, "for=1.1.1.1"),
         ]);
-        let client = Client::find("192.0.2.1".parse().unwrap(), &forwarded.headers, &[]);
+        let client = Client::find("192.0.2.1".parse().unwrap(), &forwarded, &[]);
         let host = HeaderValue::from_static("a.com:8080");
-        client.announce(&mut forwarded, "http", Some(&host), 9080).unwrap();
-        assert_eq!(forwarded.headers[FOR], "192.0.2.1");
-        assert_eq!(forwarded.headers[PROTO], "http");
-        assert_eq!(forwarded.headers[HOST], "a.com:8080");
-        assert_eq!(forwarded.headers[PORT], "9080");
-        assert!(!forwarded.headers.contains_key("forwarded"));
+        client.announce(&mut forwarded, "http", Some(&host), 9080);
+        assert_eq!(forwarded[FOR], "192.0.2.1");
+        assert_eq!(forwarded[PROTO], "http");
+        assert_eq!(forwarded[HOST], "a.com:8080");
+        assert_eq!(forwarded[PORT], "9080");
+        assert!(!forwarded.contains_key("forwarded"));
     }
 
     #[test]
     fn trusted_peers_are_believed_and_added() {
-        let mut forwarded = request(&[(FOR, "1.1.1.1"), (FOR, "10.0.0.2"), (PROTO, "https")]);
+        let mut forwarded = headers(&[(FOR, "1.1.1.1"), (FOR, "10.0.0.2"), (PROTO, "https")]);
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let client = Client::find("10.0.0.1".parse().unwrap(), &forwarded.headers, &trusted);
-        client.announce(&mut forwarded, "http", None, 9080).unwrap();
-        assert_eq!(forwarded.headers.get_all(FOR).iter().count(), 1);
-        assert_eq!(forwarded.headers[FOR], "1.1.1.1, 10.0.0.2, 10.0.0.1");
-        assert_eq!(forwarded.headers[PROTO], "https");
-        assert!(!forwarded.headers.contains_key(HOST));
-        assert_eq!(forwarded.headers[PORT], "9080");
+        let client = Client::find("10.0.0.1".parse().unwrap(), &forwarded, &trusted);
+        client.announce(&mut forwarded, "http", None, 9080);
+        assert_eq!(forwarded.get_all(FOR).iter().count(), 1);
+        assert_eq!(forwarded[FOR], "1.1.1.1, 10.0.0.2, 10.0.0.1");
+        assert_eq!(forwarded[PROTO], "https");
+        assert!(!forwarded.contains_key(HOST));
+        assert_eq!(forwarded[PORT], "9080");
     }
 }

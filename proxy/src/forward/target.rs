@@ -86,8 +86,20 @@ impl<'r> Target<'r> {
     }
 }
 
+/// Whether this is `host [":" port]` (RFC 9110 §7.2), so that nobody behind us reads another host out of
+/// it: a second colon, a bracket in the middle or a comma is no part of a host that is served.
 fn is_authority(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte))
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(literal) = text.strip_prefix('[') {
+        let Some((address, port)) = literal.split_once(']') else { return false };
+        let is_address = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+        return !address.is_empty()
+            && address.bytes().all(is_address)
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (name, port) = text.split_once(':').unwrap_or((text, ""));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
+    name.bytes().all(is_name) && is_port(port)
 }
 
 /// As [`refgate_core::host::request_host`], without making a text where none is needed.
@@ -159,6 +171,12 @@ mod tests {
             ("/", &["a.com", "a.com"]),
             ("/", &["a.com/b"]),
             ("/", &["user@a.com"]),
+            ("/", &["a.com,b.com"]),
+            ("/", &["a.com:80:81"]),
+            ("/", &["a.com:b.com"]),
+            ("/", &["[::1"]),
+            ("/", &["a.com[]"]),
+            ("/", &["[::1]b.com"]),
             ("/..", &["a.com"]),
             ("/%2f", &["a.com"]),
             ("/%", &["a.com"]),

@@ -1,9 +1,10 @@
 //! The client's side of a connection: what Pingora reads requests from and writes answers to.
 //!
 //! A thin layer over TCP or TLS, because three things can only be done here: answers are gathered so
-//! that header and a small body leave in one send; a request header that trickles in is cut off; and the answers that Pingora makes before it hands a request to us (a request line that
-//! cannot be read, several `Host` fields, `CONNECT`) are replaced by ours. The proxy reaches it
-//! through [`ClientStream::of`].
+//! that header and a small body leave in one send; a header or a body that trickles in is cut off, and
+//! so is a try that takes too long; and the answers that Pingora makes before it hands a request to us
+//! (a request line that cannot be read, several `Host` fields, `CONNECT`) are replaced by ours. The
+//! proxy reaches it through [`ClientStream::of`].
 //!
 //! Next: [`super::listener`] makes one for each connection.
 
@@ -12,7 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::l4::stream::Stream as TcpStream;
@@ -22,15 +22,15 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::limits::Limits;
+use super::pace::Pace;
+use super::reading::{Cut, Reading};
 use super::tls::Encrypted;
+use super::write_buffer::WriteBuffer;
 use crate::respond;
-
-/// Holds the header and a body of a few kilobytes; larger bodies pass it by.
-const WRITE_BUFFER: usize = 8 << 10;
 
 /// What a client that speaks HTTP/2 says first.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -57,27 +57,35 @@ pub(crate) enum Transport {
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct ClientStream {
-    io: BufWriter<Transport>,
+    io: WriteBuffer<Transport>,
     serves: Serves,
     is_http2: bool,
     /// How much of the preface of HTTP/2 is to come yet.
     preface: usize,
-    header_timeout: Duration,
-    idle_timeout: Duration,
-    /// Whether the client has said anything yet.
-    silent: bool,
-    opened: Instant,
+    limits: Limits,
+    /// Since when the client says nothing, while it need not: before its first request and, in
+    /// HTTP/1, between two.
+    resting: Option<Instant>,
     /// Whether the proxy holds a request of this connection.
     proxying: AtomicBool,
-    /// When a read of the current request must fail, in milliseconds since `opened`; 0: never.
-    deadline: AtomicU64,
+    /// What the proxy asks of reads of the current request.
+    reading: Reading,
+    /// The time left for the body of a request, and the number of the request.
+    pace: (u32, Pace),
     /// When the header that is read now must be whole, and after how many requests that was set:
     /// with the next request it is over.
     header_deadline: Option<(u32, Instant)>,
     /// Requests that the proxy has taken, in HTTP/1.
     requests: AtomicU32,
+    /// Bytes that were read of the connection.
+    came: u64,
+    /// How many of them belong to requests that the proxy has taken; [`UNKNOWN`] from the first
+    /// one on whose length is not in its header.
+    taken: AtomicU64,
     timer: Option<Pin<Box<Sleep>>>,
 }
+
+const UNKNOWN: u64 = u64::MAX;
 
 impl ClientStream {
     /// A connection whose client begins with the preface of HTTP/2 when `is_http2`.
@@ -88,22 +96,22 @@ impl ClientStream {
         limits: &Limits,
     ) -> Self {
         let opened = Instant::now();
-        let header_timeout = limits.header_timeout;
         Self {
-            io: BufWriter::with_capacity(WRITE_BUFFER, transport),
+            io: WriteBuffer::new(transport),
             serves,
             is_http2,
             preface: if is_http2 { PREFACE.len() } else { 0 },
-            header_timeout,
-            idle_timeout: limits.idle_timeout,
-            silent: true,
-            opened,
+            limits: limits.clone(),
+            resting: Some(opened),
             proxying: AtomicBool::new(false),
-            deadline: AtomicU64::new(0),
+            reading: Reading::new(),
+            pace: (0, Pace::new(limits)),
             // Pingora waits for the preface without a limit; after it, the limits are those for
             // connections without requests.
-            header_deadline: is_http2.then(|| (0, opened + header_timeout)),
+            header_deadline: is_http2.then(|| (0, opened + limits.header_timeout)),
             requests: AtomicU32::new(0),
+            came: 0,
+            taken: AtomicU64::new(0),
             timer: None,
         }
     }
@@ -113,45 +121,61 @@ impl ClientStream {
         stream?.as_ref().as_any().downcast_ref()
     }
 
-    /// The proxy has taken a request: from here on all answers are its own.
-    pub(crate) fn request_began(&self) {
+    /// The proxy has taken a request: from here on all answers are its own. `length` is that of
+    /// header and body together, when it is known.
+    pub(crate) fn request_began(&self, length: Option<u64>) {
+        let before = self.taken.load(Ordering::Relaxed);
+        // Unknown stays unknown: nothing is larger.
+        let taken = length.map_or(UNKNOWN, |length| before.saturating_add(length));
+        self.taken.store(taken, Ordering::Relaxed);
+        self.reading.begin();
         self.proxying.store(true, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The request is over; what follows on the connection is the next one's header.
     pub(crate) fn request_ended(&self) {
-        self.disarm();
+        self.reading.begin();
         self.proxying.store(false, Ordering::Relaxed);
     }
 
-    /// Makes reads from the client fail at `deadline`.
-    ///
-    /// Pingora watches the client while it waits for a node, so that this is what cuts a running
-    /// try at a moment that is independent of the times between two reads from the node.
-    pub(crate) fn arm(&self, deadline: std::time::Instant) {
-        let after = Instant::from_std(deadline).saturating_duration_since(self.opened);
-        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.deadline.store(millis, Ordering::Relaxed);
+    /// Whether nothing was read beyond the requests so far: whatever comes next is still to be read.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.came == self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes back [`Self::arm`].
-    pub(crate) fn disarm(&self) {
-        self.deadline.store(0, Ordering::Relaxed);
+    /// From here on the client may rest, as long as that is allowed between two requests.
+    pub(super) fn rest(&mut self) {
+        self.resting = Some(Instant::now());
     }
 
-    fn read_deadline(&self) -> Option<Instant> {
+    /// What the proxy asks of reads.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// When a read must fail that waits now, and why if that is of interest.
+    fn read_deadline(&mut self) -> Option<(Instant, Option<Cut>)> {
         if self.proxying.load(Ordering::Relaxed) {
-            match self.deadline.load(Ordering::Relaxed) {
-                0 => None,
-                millis => Some(self.opened + Duration::from_millis(millis)),
-            }
-        } else if self.silent && !self.is_http2 {
-            // Between requests Pingora keeps the time.
-            Some(self.opened + self.idle_timeout)
+            let end = self.reading.deadline().map(|end| (end, Some(Cut::Late)));
+            let slow =
+                if self.reading.is_paced() { self.pace().wait(Instant::now()) } else { None };
+            let slow = slow.map(|end| (end, Some(Cut::Slow)));
+            end.into_iter().chain(slow).min_by_key(|(end, _)| *end)
+        } else if let Some(since) = self.resting.filter(|_| !self.is_http2) {
+            since.checked_add(self.limits.idle_timeout).map(|end| (end, None))
         } else {
-            self.header_deadline()
+            self.header_deadline().map(|end| (end, None))
         }
+    }
+
+    /// The time left for the body of the current request.
+    fn pace(&mut self) -> &mut Pace {
+        let request = self.requests.load(Ordering::Relaxed);
+        if self.pace.0 != request {
+            self.pace = (request, Pace::new(&self.limits));
+        }
+        &mut self.pace.1
     }
 
     fn header_deadline(&self) -> Option<Instant> {
@@ -160,7 +184,7 @@ impl ClientStream {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.read_deadline() else {
+        let Some((deadline, cut)) = self.read_deadline() else {
             self.timer = None;
             return Poll::Pending;
         };
@@ -168,7 +192,11 @@ impl ClientStream {
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
-        timer.as_mut().poll(cx)
+        let over = timer.as_mut().poll(cx);
+        if let (Poll::Ready(()), Some(cut)) = (over, cut) {
+            self.reading.cut(cut);
+        }
+        over
     }
 }
 
@@ -192,7 +220,13 @@ impl AsyncRead for ClientStream {
             };
         }
         let bytes = buf.filled().len() - before;
-        self.silent &= bytes == 0;
+        if bytes > 0 {
+            self.resting = None;
+            self.came += bytes as u64;
+        }
+        if proxying && self.reading.is_paced() {
+            self.pace().came(Instant::now(), bytes);
+        }
         if self.is_http2 {
             self.preface = self.preface.saturating_sub(bytes);
             if self.preface == 0 {
@@ -200,7 +234,7 @@ impl AsyncRead for ClientStream {
             }
         } else if bytes > 0 && !proxying && self.header_deadline().is_none() {
             let after = self.requests.load(Ordering::Relaxed);
-            self.header_deadline = Some((after, Instant::now() + self.header_timeout));
+            self.header_deadline = Some((after, Instant::now() + self.limits.header_timeout));
         }
         read
     }
@@ -363,6 +397,8 @@ impl AsyncWrite for Transport {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
@@ -406,15 +442,40 @@ mod tests {
         let (mut client, mut stream) = pair().await;
         client.write_all(b"GET").await.unwrap();
         assert_eq!(read(&mut stream).await.unwrap(), 3);
-        stream.request_began();
+        stream.request_began(None);
         let late = tokio::time::timeout(HEADER_TIMEOUT * 3, read(&mut stream)).await;
         assert!(late.is_err(), "nothing but the test's own patience ended it: {late:?}");
-        stream.arm(Instant::now().into_std() + Duration::from_secs(5));
+        stream.reading().arm(Instant::now().into_std() + Duration::from_secs(5));
         let error = read(&mut stream).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        stream.disarm();
+        stream.reading().disarm();
         let late = tokio::time::timeout(HEADER_TIMEOUT * 3, read(&mut stream)).await;
         assert!(late.is_err(), "{late:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_trickle_in_are_cut_off() {
+        let (mut client, mut stream) = pair().await;
+        for _ in 0..2 {
+            stream.request_began(None);
+            stream.reading().pace(true);
+            let began = Instant::now();
+            let error = loop {
+                client.write_all(&[b'x'; 50]).await.unwrap();
+                assert_eq!(read(&mut stream).await.unwrap(), 50);
+                let second = Duration::from_secs(1);
+                // Nothing comes in this second, but it is waited for.
+                if let Ok(read) = tokio::time::timeout(second, read(&mut stream)).await {
+                    break read.unwrap_err();
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(stream.reading().was_cut(), Some(Cut::Slow));
+            // A minute, and a second for every 500 bytes.
+            assert_eq!(began.elapsed().as_secs(), 66);
+            stream.request_ended();
+            assert_eq!(stream.reading().was_cut(), None);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -422,7 +483,7 @@ mod tests {
         let (mut client, mut stream) = pair().await;
         client.write_all(b"GET").await.unwrap();
         read(&mut stream).await.unwrap();
-        stream.request_began();
+        stream.request_began(None);
         let _ = tokio::time::timeout(Duration::from_secs(1), read(&mut stream)).await;
         stream.request_ended();
         let late = tokio::time::timeout(HEADER_TIMEOUT * 3, read(&mut stream)).await;
@@ -430,11 +491,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn clients_may_not_be_silent_for_ever() {
-        let (_client, mut stream) = pair().await;
-        let began = Instant::now();
-        assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed().as_secs(), Limits::default().idle_timeout.as_secs());
+    async fn clients_may_not_rest_for_ever() {
+        for served in [false, true] {
+            let (mut client, mut stream) = pair().await;
+            if served {
+                client.write_all(b"GET").await.unwrap();
+                assert_eq!(read(&mut stream).await.unwrap(), 3);
+                stream.request_began(None);
+                stream.request_ended();
+                stream.rest();
+            }
+            let began = Instant::now();
+            assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(began.elapsed().as_secs(), Limits::default().idle_timeout.as_secs());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_known_to_belong_to_requests() {
+        let (mut client, mut stream) = pair().await;
+        assert!(stream.is_between_requests());
+        client.write_all(b"onetwothree").await.unwrap();
+        let mut bytes = [0; 6];
+        stream.read_exact(&mut bytes).await.unwrap();
+        stream.request_began(Some(3));
+        assert!(!stream.is_between_requests(), "two has been read");
+        stream.request_began(Some(3));
+        assert!(stream.is_between_requests());
+        stream.read_exact(&mut bytes[..5]).await.unwrap();
+        stream.request_began(None);
+        stream.request_began(Some(5));
+        assert!(!stream.is_between_requests(), "nobody knows any more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -443,7 +530,7 @@ mod tests {
         for _ in 0..3 {
             client.write_all(b"GET").await.unwrap();
             assert_eq!(read(&mut stream).await.unwrap(), 3);
-            stream.request_began();
+            stream.request_began(None);
             stream.request_ended();
             tokio::time::sleep(HEADER_TIMEOUT * 2).await;
         }

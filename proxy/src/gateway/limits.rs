@@ -22,6 +22,9 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a client may take between two parts of a body, sending or taking it.
     pub transfer_timeout: Duration,
+    /// Bytes of a request's body that a second of waiting is given for, after a first
+    /// `transfer_timeout`; nothing: bodies may come as slowly as they like.
+    pub min_body_rate: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
@@ -32,6 +35,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             transfer_timeout: Duration::from_secs(60),
+            min_body_rate: NonZeroU32::new(500),
         }
     }
 }

@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::ServerApp;
+use pingora::apps::{HttpServerApp, ServerApp as _};
 use pingora::protocols::l4::listener::Listener as Acceptor;
 use pingora::protocols::l4::socket::SocketAddr as Peer;
 use pingora::protocols::l4::stream::Stream as TcpStream;
-use pingora::protocols::{GetSocketDigest as _, Stream, TcpKeepalive};
+use pingora::protocols::{GetSocketDigest as _, Ssl as _, TcpKeepalive};
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpSocket};
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::client_stream::{ClientStream, PREFACE, Serves, Transport};
 use super::limits::{Counted, Limits};
-use super::{Shared, tls};
+use super::{Shared, http1, tls};
 
 const BACKLOG: u32 = 4096;
 
@@ -80,7 +80,7 @@ impl Listener {
         mut shutdown: ShutdownWatch,
         open: KeptOpen,
     ) where
-        A: ServerApp + Send + Sync + 'static,
+        A: HttpServerApp + Send + Sync + 'static,
     {
         let (serves, speaks) = (self.serves, self.speaks);
         loop {
@@ -98,18 +98,22 @@ impl Listener {
                     // A connection without these options is slower or stays longer, no more.
                     let _ = stream.set_nodelay();
                     let _ = stream.set_keepalive(&KEEPALIVE);
-                    let (app, shutdown, open) = (app.clone(), shutdown.clone(), open.clone());
+                    let (app, open) = (Arc::clone(&app), open.clone());
+                    let mut shutdown = shutdown.clone();
                     let shared = Arc::clone(&shared);
                     let counted = (counted, Open::new(&shared, serves));
                     tokio::spawn(async move {
                         let opened = ready(stream, serves, speaks, &shared).await;
                         drop(shared);
-                        let mut next: Option<Stream> = match opened {
-                            Some(stream) => Some(Box::new(stream)),
-                            None => None,
-                        };
-                        while let Some(stream) = next {
-                            next = app.process_new(stream, &shutdown).await;
+                        match opened {
+                            Some(stream) if stream.selected_alpn_proto().is_some() => {
+                                // In HTTP/2 nothing of the connection is left when this is over.
+                                app.process_new(Box::new(stream), &shutdown).await;
+                            }
+                            Some(stream) => {
+                                http1::serve(Box::new(stream), &app, &mut shutdown).await;
+                            }
+                            None => {}
                         }
                         drop((counted, open));
                     });
@@ -172,7 +176,8 @@ async fn ready(
             let is_http2 = begins_http2(&mut tcp, &shared.limits).await.ok()?;
             (Transport::Plain(tcp), is_http2)
         }
-        Speaks::Tls => match tls::accept(tcp, shared).await {
+        // In a box: the task of a connection is as large as the largest thing that it waits for.
+        Speaks::Tls => match Box::pin(tls::accept(tcp, shared)).await {
             Ok(encrypted) => {
                 let is_http2 = encrypted.stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 (Transport::Encrypted(Box::new(encrypted)), is_http2)

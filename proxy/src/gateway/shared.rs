@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use refgate_core::diagnostic::Diagnostic;
+use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::name::{CommitId, GroupName};
 use tokio::sync::watch;
 
@@ -15,6 +15,7 @@ use crate::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::status::{GatewayStatus, State};
+use crate::upstream::address::resolver::Resolver;
 use crate::upstream::checks::{self, NodeHealth, Registry};
 
 /// Shared by the parts of one gateway. The source writes, everybody else reads.
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     /// Requests that are served apart from their connections.
     pub(crate) streams: Arc<Streams>,
     pub(crate) limits: Limits,
+    /// Who is asked for names of nodes.
+    pub(crate) resolver: Arc<Resolver>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Open connections of each client, while that is limited.
     pub(crate) connections: Arc<Connections>,
@@ -42,6 +45,7 @@ impl Shared {
         group: GroupName,
         instance: String,
         limits: Limits,
+        resolver: Resolver,
         access_log: Option<Arc<AccessLog>>,
     ) -> Self {
         let status = GatewayStatus {
@@ -52,7 +56,8 @@ impl Shared {
             state: State::Degraded,
             diagnostics: Vec::new(),
             message: Some("no configuration yet".to_owned()),
-            started_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            away_since: None,
+            started_at: now(),
         };
         Self {
             group,
@@ -62,6 +67,7 @@ impl Shared {
             checks: Registry::default(),
             streams: Arc::default(),
             limits,
+            resolver: Arc::new(resolver),
             access_log,
             connections: Arc::default(),
             status: watch::Sender::new(Arc::new(status)),
@@ -80,6 +86,8 @@ impl Shared {
     pub(crate) fn metrics_text(&self) -> String {
         let dropped = self.access_log.as_ref().map(|log| log.dropped());
         let mut text = self.metrics.text(&self.group, &self.status(), dropped);
+        self.resolver.write_metrics(&self.group, &mut text);
+        self.snapshot.load().certificates.write_metrics(&self.group, &mut text);
         checks::write_metrics(&self.group, &self.nodes(), &mut text);
         text
     }
@@ -99,9 +107,37 @@ impl Shared {
         self.change(|status| {
             status.commit = Some(commit);
             status.state = state;
-            status.diagnostics = diagnostics;
+            let before = std::mem::replace(&mut status.diagnostics, diagnostics);
+            self.warn_of_expiry(status, &before, Timestamp::now());
             status.message = None;
+            status.away_since = None;
         });
+    }
+
+    /// Looks at the time again: certificates expire without a commit.
+    pub(crate) fn renew_warnings(&self) {
+        let now = Timestamp::now();
+        let expiring = self.snapshot.load().certificates.expiring(now);
+        let status = self.status();
+        let known = status.diagnostics.iter().filter(|it| it.code == Code::CertificateExpiry);
+        if !known.eq(&expiring) {
+            self.change(|status| {
+                let before = status.diagnostics.clone();
+                status.diagnostics.retain(|finding| finding.code != Code::CertificateExpiry);
+                self.warn_of_expiry(status, &before, now);
+            });
+        }
+    }
+
+    /// Puts the warnings of certificates into the diagnostics, and those into the log that were not
+    /// there `before`.
+    fn warn_of_expiry(&self, status: &mut GatewayStatus, before: &[Diagnostic], now: Timestamp) {
+        let expiring = self.snapshot.load().certificates.expiring(now);
+        for finding in expiring.iter().filter(|finding| !before.contains(finding)) {
+            tracing::warn!(group = %self.group, code = %finding.code, "{finding}");
+        }
+        status.diagnostics.extend(expiring);
+        status.diagnostics.sort();
     }
 
     /// The branch cannot be followed; what was applied stays.
@@ -109,9 +145,10 @@ impl Shared {
         if self.status().message.as_deref() == Some(message) {
             return;
         }
-        tracing::warn!(group = %self.group, message, "cannot follow the configuration");
+        tracing::warn!(group = %self.group, reason = message, "cannot follow the configuration");
         self.change(|status| {
             status.state = State::Degraded;
+            status.away_since.get_or_insert_with(now);
             status.message = Some(message.to_owned());
         });
     }
@@ -126,6 +163,7 @@ impl Shared {
             let faulty = status.diagnostics.iter().any(Diagnostic::is_error);
             status.state = if faulty { State::Degraded } else { State::Healthy };
             status.message = None;
+            status.away_since = None;
         });
     }
 
@@ -151,4 +189,9 @@ impl Shared {
         let waiting = status.commit.is_none();
         waiting.then(|| status.message.clone().unwrap_or_else(|| "no configuration yet".to_owned()))
     }
+}
+
+/// This moment, RFC 3339.
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -10,7 +10,7 @@ use super::Refusal;
 use crate::request_id::{self, RequestId};
 
 /// Whether the request is a gRPC call. gRPC-Web is not: its clients read HTTP.
-pub(super) fn is_call(headers: &HeaderMap) -> bool {
+pub(crate) fn is_call(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
@@ -24,7 +24,7 @@ pub(super) fn answer(refusal: Refusal, id: &RequestId) -> Result<ResponseHeader>
     answer.insert_header("grpc-status", HeaderValue::from_static(status(refusal)))?;
     // Nothing in it is to be escaped.
     answer.insert_header("grpc-message", refusal.message())?;
-    answer.insert_header(request_id::HEADER, id.value().clone())?;
+    answer.insert_header(request_id::TITLE, id.value().clone())?;
     Ok(answer)
 }
 
@@ -39,11 +39,11 @@ fn status(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::BadRequest(_) | Refusal::MisdirectedRequest => INTERNAL,
         Refusal::RouteNotFound | Refusal::MethodNotAllowed => UNIMPLEMENTED,
+        Refusal::RequestTimeout | Refusal::GatewayTimeout => DEADLINE_EXCEEDED,
         Refusal::PayloadTooLarge => RESOURCE_EXHAUSTED,
         Refusal::NoHealthyUpstream | Refusal::UpstreamOverloaded | Refusal::BadGateway => {
             UNAVAILABLE
         }
-        Refusal::GatewayTimeout => DEADLINE_EXCEEDED,
     }
 }
 

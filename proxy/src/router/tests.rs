@@ -42,7 +42,9 @@ fn router(services: &Value) -> Router<Route> {
         let parts = Parts { name: &name, routes: &routes, runtime: &runtime, live };
         let (metrics, checks) = (Metrics::default(), Registry::default());
         let certificates = Certificates::default();
-        let means = Means { metrics: &metrics, checks: &checks, certificates: &certificates };
+        let resolver = &std::sync::Arc::default();
+        let certificates = &certificates;
+        let means = Means { metrics: &metrics, checks: &checks, certificates, resolver };
         let compiled = parts.compile(None, means, &mut findings);
         assert_eq!(findings, []);
         for candidate in compiled.unwrap().routes.values().flat_map(|route| route.iter()) {

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::reference;
 use crate::router::Router;
 use crate::router::rule::{self, Conditions, Rule};
+use crate::upstream::address::resolver::Resolver;
 use crate::upstream::checks::Registry;
 use crate::upstream::compile::Compiler;
 
@@ -39,6 +40,7 @@ pub(crate) fn compile(
     changed: Option<&BTreeSet<ServiceName>>,
     metrics: &Metrics,
     checks: &Registry,
+    resolver: &Arc<Resolver>,
 ) -> Outcome {
     let mut findings = Vec::new();
     let certificates = Certificates::compile(config, &previous.certificates, &mut findings);
@@ -73,7 +75,7 @@ pub(crate) fn compile(
             continue;
         }
         let last = before.map(|before| Last::of(before));
-        let means = Means { metrics, checks, certificates: &certificates };
+        let means = Means { metrics, checks, certificates: &certificates, resolver };
         match Parts::of(source).compile(last, means, &mut findings) {
             Some(service) => {
                 let source = Arc::clone(source);
@@ -142,6 +144,8 @@ pub(crate) struct Means<'m> {
     pub(crate) checks: &'m Registry,
     /// The certificates that nodes can be shown.
     pub(crate) certificates: &'m Certificates,
+    /// Who is asked for names of nodes.
+    pub(crate) resolver: &'m Arc<Resolver>,
 }
 
 /// The parts of a service's configuration that matter here.
@@ -200,8 +204,9 @@ impl<'p> Parts<'p> {
             let previous = compiled.map(AsRef::as_ref);
             // Nodes that get no requests are not checked.
             let checks = self.live.then_some(means.checks);
-            let certificates = means.certificates;
-            let compiler = Compiler { file: &file, owner: &owner, previous, checks, certificates };
+            let Means { certificates, resolver, .. } = means;
+            let (file, owner) = (&file, &owner);
+            let compiler = Compiler { file, owner, previous, checks, certificates, resolver };
             let compiled = compiler.upstream(upstream, findings);
             upstreams.extend(compiled.map(|upstream| (name.clone(), Arc::new(upstream))));
         }

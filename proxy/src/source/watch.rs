@@ -1,18 +1,15 @@
-//! File events of a repository: a wake-up when refs may have moved.
+//! File events of a repository: a wake-up when refs may have moved. Control planes listen to them too.
 //!
 //! A branch moves by a rename in `refs/heads`; packing refs changes `packed-refs` in the repository's
 //! folder. Group names have no slash, so no deeper folder matters.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::SyncSender;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::Wake;
-
-/// A watch on a repository.
-pub(crate) struct Watch {
+/// A watch on a repository; ends when it is dropped.
+pub struct Watch {
     _watcher: RecommendedWatcher,
     folders: Vec<(PathBuf, Identity)>,
 }
@@ -21,15 +18,18 @@ pub(crate) struct Watch {
 type Identity = (u64, u64);
 
 impl Watch {
-    pub(crate) fn new(repository: &Path, wake: SyncSender<Wake>) -> notify::Result<Self> {
+    /// Calls `wake` whenever a ref of the repository may have moved; it must not block.
+    ///
+    /// # Errors
+    /// When the system does not watch its folders.
+    pub fn new(repository: &Path, wake: impl Fn() + Send + 'static) -> Result<Self, notify::Error> {
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // Reading refs makes events as well; following those would never end.
                 let is_read =
                     matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_)));
                 if !is_read {
-                    // When the channel is full it will look anyway.
-                    let _ = wake.try_send(Wake::Look);
+                    wake();
                 }
             })?;
         let mut folders = Vec::new();
@@ -42,7 +42,8 @@ impl Watch {
     }
 
     /// Whether the watched folders are still the ones that their paths mean.
-    pub(crate) fn is_current(&self) -> bool {
+    #[must_use]
+    pub fn is_current(&self) -> bool {
         self.folders.iter().all(|(path, known)| identity(path).is_ok_and(|now| now == *known))
     }
 }

@@ -1,23 +1,34 @@
 //! From a node's host to a socket address, without a request ever waiting for DNS that was
 //! answered before.
 //!
-//! A name is looked up when it is first needed. Later its addresses are renewed in the background;
-//! while that takes, and when it fails, the last good ones serve. Addresses take turns; one that
-//! refused a connection is passed over for a while as long as there are others.
+//! A name is looked up when it is first needed. From then on its addresses are renewed in the
+//! background when their time is over, whether or not there are requests; while that takes, and when
+//! it fails, the last good ones serve. Addresses take turns; one that refused a connection is passed
+//! over for a while as long as there are others.
+//!
+//! Next: [`resolver`] for who is asked.
 
-use std::io;
+pub(crate) mod resolver;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Mutex;
+use tokio::sync::{Notify, watch};
 
-/// How long addresses count as fresh.
-const FRESH: Duration = Duration::from_secs(10);
-/// How long a failed lookup is believed, and how long renewing rests after a failure.
+use self::resolver::{Answer, Resolver};
+
+/// Addresses are renewed after the time that DNS says, but for these bounds.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How long one lookup may take. Requests have less patience.
+const LOOKUP: Duration = Duration::from_secs(30);
+/// How long a failed lookup is believed. Without requests that ask for more, the time to the next one
+/// doubles with each failure, up to the longest.
 const REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(30);
 /// How long an address that refused a connection is passed over.
 const PASSED_OVER: Duration = Duration::from_secs(5);
 
@@ -35,17 +46,27 @@ pub(crate) enum Addresses {
 pub(crate) struct Name {
     host: String,
     port: u16,
+    resolver: Arc<Resolver>,
     epoch: Instant,
     known: ArcSwapOption<Known>,
-    looking: Mutex<Option<(Instant, String)>>,
-    renewing: AtomicBool,
+    /// What the last lookup failed with, if it did; told with each lookup.
+    failed: watch::Sender<Option<Failed>>,
+    /// Whether a task keeps the addresses fresh.
+    followed: AtomicBool,
+    /// Tells the task that a request needs what could not be found.
+    needed: Arc<Notify>,
     turn: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct Known {
     addresses: Vec<(SocketAddr, PassedOver)>,
-    renew_at: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct Failed {
+    at: Instant,
+    reason: String,
 }
 
 /// Milliseconds since the name's epoch until which an address is passed over.
@@ -53,10 +74,11 @@ struct Known {
 struct PassedOver(AtomicU64);
 
 impl Addresses {
-    pub(crate) fn new(host: &str, port: u16) -> Self {
+    /// Those of a host, which `resolver` is asked for when it is a name.
+    pub(crate) fn new(host: &str, port: u16, resolver: &Arc<Resolver>) -> Self {
         match host.parse::<IpAddr>() {
             Ok(address) => Self::Fixed(SocketAddr::new(address, port)),
-            Err(_) => Self::Named(Arc::new(Name::new(host, port))),
+            Err(_) => Self::Named(Arc::new(Name::new(host, port, resolver))),
         }
     }
 
@@ -99,14 +121,16 @@ pub(crate) struct LookupError {
 }
 
 impl Name {
-    fn new(host: &str, port: u16) -> Self {
+    fn new(host: &str, port: u16, resolver: &Arc<Resolver>) -> Self {
         Self {
             host: host.to_owned(),
             port,
+            resolver: Arc::clone(resolver),
             epoch: Instant::now(),
             known: ArcSwapOption::empty(),
-            looking: Mutex::new(None),
-            renewing: AtomicBool::new(false),
+            failed: watch::Sender::new(None),
+            followed: AtomicBool::new(false),
+            needed: Arc::default(),
             turn: AtomicUsize::new(0),
         }
     }
@@ -117,15 +141,98 @@ impl Name {
         patience: Duration,
     ) -> Result<Option<SocketAddr>, LookupError> {
         let known = match self.known.load_full() {
-            Some(known) => {
-                if known.renew_at <= Instant::now() {
-                    self.renew();
-                }
-                known
-            }
-            None => self.look_first(patience).await?,
+            Some(known) => known,
+            None => self.first(patience).await?,
         };
         Ok(self.pick(&known, but))
+    }
+
+    /// Waits for the first addresses.
+    async fn first(self: &Arc<Self>, patience: Duration) -> Result<Arc<Known>, LookupError> {
+        // Before anything is asked, so that no answer is missed.
+        let mut looked = self.failed.subscribe();
+        if !self.followed.swap(true, Ordering::AcqRel) {
+            self.follow();
+        }
+        let before = looked.borrow_and_update().clone();
+        if let Some(known) = self.known.load_full() {
+            return Ok(known);
+        }
+        if let Some(failed) = before {
+            if failed.at.elapsed() < REST {
+                return Err(self.error(failed.reason));
+            }
+            self.needed.notify_one();
+        }
+        if tokio::time::timeout(patience, looked.changed()).await.is_err() {
+            return Err(self.error("no answer in time".to_owned()));
+        }
+        let failed = looked.borrow().as_ref().map(|failed| failed.reason.clone());
+        self.known.load_full().ok_or_else(|| self.error(failed.unwrap_or_default()))
+    }
+
+    /// Keeps the addresses fresh in the background until the node is gone.
+    fn follow(self: &Arc<Self>) {
+        let needed = Arc::clone(&self.needed);
+        let weak = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut rest = REST;
+            while let Some(name) = weak.upgrade() {
+                let looked = name.look().await;
+                let failed_before = name.failed.borrow().is_some();
+                match &looked {
+                    Ok(_) if failed_before => {
+                        tracing::info!(host = name.host, "the host can be resolved again");
+                    }
+                    Ok(_) => {}
+                    Err(_) if failed_before => {}
+                    Err(reason) if name.known.load().is_some() => {
+                        let host = &name.host;
+                        tracing::warn!(host, reason, "cannot resolve; the last addresses stay");
+                    }
+                    Err(reason) => tracing::warn!(host = name.host, reason, "cannot resolve"),
+                }
+                let now = Instant::now();
+                let failed = looked.as_ref().err();
+                let failed = failed.map(|reason| Failed { at: now, reason: reason.clone() });
+                name.failed.send_replace(failed);
+                drop(name);
+                if let Ok(renew_at) = looked {
+                    rest = REST;
+                    tokio::time::sleep_until(renew_at.into()).await;
+                } else {
+                    tokio::time::sleep(REST).await;
+                    let more = rest.saturating_sub(REST);
+                    // Whether a request needs it or the time is over, it is the same.
+                    let _ = tokio::time::timeout(more, needed.notified()).await;
+                    rest = (rest * 2).min(LONGEST_REST);
+                }
+            }
+        });
+    }
+
+    /// Looks the name up; says when to do so again.
+    async fn look(&self) -> Result<Instant, String> {
+        let found = tokio::time::timeout(LOOKUP, self.resolver.look_up(&self.host)).await;
+        let Answer { addresses, fresh_until } =
+            found.unwrap_or_else(|_| Err("no answer in time".to_owned()))?;
+        let now = Instant::now();
+        let renew_at = fresh_until.clamp(now + SHORTEST, now + LONGEST);
+        let mut found: Vec<_> =
+            addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect();
+        found.sort_unstable();
+        found.dedup();
+        let before = self.known.load();
+        let passed_over = |address: &SocketAddr| {
+            let known = before
+                .as_ref()
+                .and_then(|known| known.addresses.iter().find(|(own, _)| own == address));
+            let until = known.map_or(0, |(_, until)| until.0.load(Ordering::Relaxed));
+            PassedOver(AtomicU64::new(until))
+        };
+        let addresses = found.into_iter().map(|address| (address, passed_over(&address))).collect();
+        self.known.store(Some(Arc::new(Known { addresses })));
+        Ok(renew_at)
     }
 
     fn pick(&self, known: &Known, but: &[SocketAddr]) -> Option<SocketAddr> {
@@ -156,71 +263,6 @@ impl Name {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The first lookup: one request asks, the others wait for its answer.
-    async fn look_first(&self, patience: Duration) -> Result<Arc<Known>, LookupError> {
-        let mut failure = self.looking.lock().await;
-        if let Some(known) = self.known.load_full() {
-            return Ok(known);
-        }
-        if let Some((at, reason)) = &*failure
-            && at.elapsed() < REST
-        {
-            return Err(self.error(reason.clone()));
-        }
-        match self.look(patience).await {
-            Ok(known) => {
-                *failure = None;
-                Ok(known)
-            }
-            Err(error) => {
-                *failure = Some((Instant::now(), error.reason.clone()));
-                Err(error)
-            }
-        }
-    }
-
-    /// Renews the addresses in the background, once at a time.
-    fn renew(self: &Arc<Self>) {
-        if self.renewing.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let name = Arc::clone(self);
-        tokio::spawn(async move {
-            if let Err(error) = name.look(FRESH).await {
-                tracing::warn!(host = %name.host, %error, "kept the addresses known before");
-                tokio::time::sleep(REST).await;
-            }
-            name.renewing.store(false, Ordering::Release);
-        });
-    }
-
-    async fn look(&self, patience: Duration) -> Result<Arc<Known>, LookupError> {
-        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
-        let found: io::Result<Vec<SocketAddr>> = match tokio::time::timeout(patience, lookup).await
-        {
-            Ok(found) => found.map(Iterator::collect),
-            Err(_) => return Err(self.error("no answer in time".to_owned())),
-        };
-        let mut found = found.map_err(|error| self.error(error.to_string()))?;
-        found.sort_unstable();
-        found.dedup();
-        if found.is_empty() {
-            return Err(self.error("it has no address".to_owned()));
-        }
-        let before = self.known.load();
-        let passed_over = |address: &SocketAddr| {
-            let known = before
-                .as_ref()
-                .and_then(|known| known.addresses.iter().find(|(own, _)| own == address));
-            let until = known.map_or(0, |(_, until)| until.0.load(Ordering::Relaxed));
-            PassedOver(AtomicU64::new(until))
-        };
-        let addresses = found.into_iter().map(|address| (address, passed_over(&address))).collect();
-        let known = Arc::new(Known { addresses, renew_at: Instant::now() + FRESH });
-        self.known.store(Some(Arc::clone(&known)));
-        Ok(known)
-    }
-
     fn error(&self, reason: String) -> LookupError {
         LookupError { host: self.host.clone(), reason }
     }
@@ -238,13 +280,12 @@ mod tests {
     }
 
     fn name(addresses: &[&str]) -> Arc<Name> {
-        let name = Name::new("origin.test", 80);
+        let name = Name::new("origin.test", 80, &Arc::default());
         let addresses = addresses
             .iter()
             .map(|address| (address.parse().unwrap(), PassedOver::default()))
             .collect();
-        let renew_at = Instant::now() + FRESH;
-        name.known.store(Some(Arc::new(Known { addresses, renew_at })));
+        name.known.store(Some(Arc::new(Known { addresses })));
         Arc::new(name)
     }
 
@@ -279,13 +320,13 @@ mod tests {
 
     #[tokio::test]
     async fn literals_need_no_lookup() {
-        let addresses = Addresses::new("::1", 80);
+        let addresses = Addresses::new("::1", 80, &Arc::default());
         assert_eq!(next(&addresses, &[]).await.as_deref(), Some("[::1]:80"));
     }
 
     #[tokio::test]
     async fn names_are_looked_up() {
-        let addresses = Addresses::new("localhost", 80);
+        let addresses = Addresses::new("localhost", 80, &Arc::default());
         let found = next(&addresses, &[]).await.unwrap();
         let address: SocketAddr = found.parse().unwrap();
         assert!(address.ip().is_loopback());

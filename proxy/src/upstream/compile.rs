@@ -14,6 +14,7 @@ use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::document::{self, BalancerType, Scheme};
 
 use self::tls::server_name;
+use super::address::resolver::Resolver;
 use super::balancer::{Balancer, HashOn, Turns};
 use super::checks::Registry;
 use super::keepalive::Keepalive;
@@ -35,6 +36,8 @@ pub(crate) struct Compiler<'c> {
     pub(crate) checks: Option<&'c Registry>,
     /// The certificates that nodes can be shown.
     pub(crate) certificates: &'c Certificates,
+    /// Who is asked for names of nodes.
+    pub(crate) resolver: &'c Arc<Resolver>,
 }
 
 impl Compiler<'_> {
@@ -131,8 +134,10 @@ impl Compiler<'_> {
         let key = NodeKey { host: host.into_owned(), port: document.port };
         let known =
             self.previous.and_then(|before| before.nodes.iter().find(|node| node.key == key));
-        let state =
-            known.map_or_else(|| Arc::new(NodeState::new(&key)), |node| Arc::clone(&node.state));
+        let state = match known {
+            Some(node) => Arc::clone(&node.state),
+            None => Arc::new(NodeState::new(&key, self.resolver)),
+        };
         Some(Node {
             weight: document.weight,
             priority: document.priority,
@@ -294,6 +299,7 @@ mod tests {
                 previous: Some(previous),
                 checks: None,
                 certificates: &Certificates::default(),
+                resolver: &Arc::default(),
             }
             .upstream(&read.expect("a sound document"), &mut findings)
             .expect("it compiles")
@@ -326,6 +332,7 @@ mod tests {
                 previous: None,
                 checks: None,
                 certificates: &Certificates::default(),
+                resolver: &Arc::default(),
             }
             .upstream(&read.expect("a sound document"), &mut findings);
             assert!(compiled.is_none());

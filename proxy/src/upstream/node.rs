@@ -9,6 +9,7 @@ use http::HeaderValue;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::address::Addresses;
+use super::address::resolver::Resolver;
 use super::checks::Check;
 use super::keepalive::Carried;
 
@@ -64,9 +65,9 @@ pub(crate) struct NodeState {
 }
 
 impl NodeState {
-    pub(crate) fn new(key: &NodeKey) -> Self {
+    pub(crate) fn new(key: &NodeKey, resolver: &Arc<Resolver>) -> Self {
         Self {
-            addresses: Addresses::new(&key.host, key.port),
+            addresses: Addresses::new(&key.host, key.port, resolver),
             carried: Carried::default(),
             in_flight: AtomicU32::new(0),
             latency: Latency::default(),
@@ -169,7 +170,8 @@ mod tests {
 
     #[test]
     fn requests_in_flight_are_counted_while_they_are() {
-        let state = Arc::new(NodeState::new(&NodeKey { host: "::1".to_owned(), port: 1 }));
+        let key = NodeKey { host: "::1".to_owned(), port: 1 };
+        let state = Arc::new(NodeState::new(&key, &Arc::default()));
         let one = InFlight::new(&state);
         let other = InFlight::new(&state);
         assert_eq!(state.in_flight(), 2);

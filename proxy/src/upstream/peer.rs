@@ -111,7 +111,8 @@ impl Try {
         options.connection_timeout = cut(self.times.connect);
         options.total_connection_timeout = cut(self.times.connect);
         options.write_timeout = cut(self.times.send);
-        options.read_timeout = cut(self.times.read);
+        // The deadline of all tries cuts this one by itself, and must not end an answer that pauses.
+        options.read_timeout = Some(self.times.read);
         options.http_upstream_request_policy.h1_upgrade =
             if self.websocket { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny };
         if self.is_upgrade() {

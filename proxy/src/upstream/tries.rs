@@ -338,7 +338,7 @@ mod tests {
     async fn every_address_of_a_node_is_tried_before_the_next_node() {
         let mut upstream = upstream(&[(100, 0), (100, 0)]);
         let addresses = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
-        let mut state = NodeState::new(&upstream.nodes[0].key);
+        let mut state = NodeState::new(&upstream.nodes[0].key, &std::sync::Arc::default());
         state.addresses = Addresses::known(&addresses);
         upstream.nodes[0].state = std::sync::Arc::new(state);
         let mut tries = Tries::default();

@@ -78,10 +78,14 @@ impl Authority {
     }
 }
 
-type Encrypted = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Encrypted = StreamOwned<ClientConnection, TcpStream>;
 
 /// Connects and shakes hands.
-fn connect(address: SocketAddr, name: &str, config: &ClientConfig) -> std::io::Result<Encrypted> {
+pub(crate) fn connect(
+    address: SocketAddr,
+    name: &str,
+    config: &ClientConfig,
+) -> std::io::Result<Encrypted> {
     let tcp = TcpStream::connect(address)?;
     tcp.set_read_timeout(Some(Duration::from_secs(30)))?;
     let name = ServerName::try_from(name.to_owned()).unwrap();

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::http2::{Connection, run};
 use crate::origin::{Origin, dead_address, node};
-use crate::world::World;
+use crate::repository::Config;
+use crate::world::{World, runtime, service};
 
 fn tier(node: Value, priority: i32) -> Value {
     let mut node = node;
@@ -101,6 +103,51 @@ fn a_running_try_is_cut_when_the_time_for_all_is_over() {
     }
     assert_eq!((first.seen(), second.seen()), (2, 0), "no try starts after it");
     assert_eq!(world.get("/").status, 200);
+}
+
+#[test]
+fn an_answer_that_has_begun_may_take_longer_than_the_time_for_all_tries() {
+    let origin = Origin::start("only");
+    let world = World::with_upstream(json!({
+        "nodes": [origin.node()], "retry_timeout": 0.3, "timeout": {"read": 20},
+    }));
+    let answer = world.get("/paused");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "1234"));
+}
+
+#[test]
+fn a_running_try_of_http2_is_cut_as_well() {
+    let (first, second) = (Origin::start("first"), Origin::start("second"));
+    let nodes = json!([tier(first.node(), 1), second.node()]);
+    let upstream = runtime(json!({
+        "nodes": nodes, "retry_on": ["timeout"], "retry_timeout": 0.3, "timeout": {"read": 20},
+    }));
+    let config = Config::new();
+    config.commit("test", &service("shop", json!({"paths": ["/*"]}), upstream));
+    let world = World::over_with(config, |options| options.h2c = true);
+    run(async {
+        let connection = Connection::plain(world.gateway.address()).await;
+        for path in ["/trickle", "/never"] {
+            let began = Instant::now();
+            let url = format!("http://a.com{path}");
+            let (status, told) = connection.ask("GET", &url, &[]).await;
+            assert_eq!((status, &told["error"]), (504, &json!("gateway_timeout")), "{path}");
+            assert!(began.elapsed() < Duration::from_secs(10));
+            assert!(began.elapsed() >= Duration::from_millis(290));
+        }
+        // A client that goes on sending does not keep the try alive.
+        let (mut sender, answer) = connection.begin("PUT", "http://a.com/").await;
+        let trickle = tokio::task::spawn_blocking(move || {
+            while sender.send_data("x".into(), false).is_ok() {
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        });
+        let (status, told) = crate::http2::read(answer.await.unwrap()).await;
+        assert_eq!((status, &told["error"]), (504, &json!("gateway_timeout")));
+        trickle.await.unwrap();
+        assert_eq!(second.seen(), 0, "no try starts after it");
+        assert_eq!(connection.ask("GET", "http://a.com/", &[]).await.0, 200, "others go on");
+    });
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -57,17 +58,33 @@ impl Connection {
                 break;
             }
         }
-        let answer = answer.await.unwrap();
-        let status = answer.status().as_u16();
-        let mut stream = answer.into_body();
-        let mut body = Vec::new();
-        while let Some(part) = stream.data().await {
-            let part = part.unwrap();
-            stream.flow_control().release_capacity(part.len()).unwrap();
-            body.extend_from_slice(&part);
-        }
-        (status, serde_json::from_slice(&body).unwrap())
+        read(answer.await.unwrap()).await
     }
+
+    /// Sends the header of a request that has a body.
+    pub(crate) async fn begin(
+        &self,
+        method: &str,
+        url: &str,
+    ) -> (SendStream<Bytes>, ResponseFuture) {
+        let mut requests = self.requests.clone().ready().await.unwrap();
+        let request = http::Request::builder().method(method).uri(url).body(()).unwrap();
+        let (answer, sender) = requests.send_request(request, false).unwrap();
+        (sender, answer)
+    }
+}
+
+/// Status and body of an answer.
+pub(crate) async fn read(answer: http::Response<RecvStream>) -> (u16, Value) {
+    let status = answer.status().as_u16();
+    let mut stream = answer.into_body();
+    let mut body = Vec::new();
+    while let Some(part) = stream.data().await {
+        let part = part.unwrap();
+        stream.flow_control().release_capacity(part.len()).unwrap();
+        body.extend_from_slice(&part);
+    }
+    (status, serde_json::from_slice(&body).unwrap())
 }
 
 #[test]

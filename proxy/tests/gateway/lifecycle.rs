@@ -25,9 +25,9 @@ fn taken_ports_are_named() {
 fn what_is_no_repository_of_ours_is_refused() {
     let config = Config::new();
     let mut options = options(&config);
-    options.source = config.folder().join("nowhere");
+    options.source = config.folder().join("nowhere").into();
     assert!(matches!(start(options.clone()), Err(StartError::Source(_))));
-    options.source = config.folder().to_owned();
+    options.source = config.folder().to_owned().into();
     assert!(matches!(start(options), Err(StartError::Source(_))));
 }
 

@@ -82,8 +82,59 @@ fn bodies_must_go_on() {
     let world = world(&origin, Limits { transfer_timeout: SHORT, ..Limits::default() });
     let mut client = world.client();
     client.send("POST / HTTP/1.1\r\nHost: a.com\r\nContent-Length: 9\r\n\r\n1");
-    assert_eq!(client.receive(false).unwrap().status, 400);
+    let answer = client.receive(false).unwrap();
+    assert_eq!((answer.status, &answer.json()["error"]), (408, &json!("request_timeout")));
     assert!(client.is_closed());
+    run(async {
+        let connection = Connection::plain(world.gateway.address()).await;
+        let (mut sender, answer) = connection.begin("POST", "http://a.com/").await;
+        sender.send_data("1".into(), false).unwrap();
+        let (status, told) = crate::http2::read(answer.await.unwrap()).await;
+        assert_eq!((status, &told["error"]), (408, &json!("request_timeout")));
+        assert_eq!(connection.ask("GET", "http://a.com/", &[]).await.0, 200, "the others go on");
+    });
+}
+
+#[test]
+fn bodies_must_come_fast_enough() {
+    let origin = Origin::start("one");
+    // No pause is too long in itself: the time for the first bytes is used up by all of them.
+    let limits = Limits {
+        transfer_timeout: SHORT * 2,
+        min_body_rate: NonZeroU32::new(1_000_000),
+        ..Limits::default()
+    };
+    let world = world(&origin, limits);
+    let pause = || std::thread::park_timeout(SHORT / 10);
+    let mut client = world.client();
+    client.send("POST / HTTP/1.1\r\nHost: a.com\r\nContent-Length: 9999999\r\n\r\n1");
+    std::thread::scope(|scope| {
+        let mut trickle = client.stream.get_ref().try_clone().unwrap();
+        scope.spawn(move || {
+            while std::io::Write::write_all(&mut trickle, b"x").is_ok() {
+                pause();
+            }
+        });
+        let answer = client.receive(false).unwrap();
+        assert_eq!((answer.status, &answer.json()["error"]), (408, &json!("request_timeout")));
+        // What is written to it may be answered with a reset.
+        assert!(client.is_closed());
+        let _ = client.stream.get_ref().shutdown(std::net::Shutdown::Both);
+    });
+    run(async {
+        let connection = Connection::plain(world.gateway.address()).await;
+        let (mut sender, answer) = connection.begin("POST", "http://a.com/").await;
+        let trickle = tokio::task::spawn_blocking(move || {
+            while sender.send_data("x".into(), false).is_ok() {
+                pause();
+            }
+        });
+        let (status, told) = crate::http2::read(answer.await.unwrap()).await;
+        assert_eq!((status, &told["error"]), (408, &json!("request_timeout")));
+        trickle.await.unwrap();
+        // What comes at once is never too slow.
+        assert_eq!(connection.ask("POST", "http://a.com/", &["some", "body"]).await.0, 200);
+    });
 }
 
 #[test]

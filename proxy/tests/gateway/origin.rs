@@ -151,6 +151,16 @@ fn serve(
                 let _ = reader.read(&mut [0]);
                 return Ok(());
             }
+            "/paused" => {
+                // The second half of the body comes later than any time for all tries here.
+                writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12")?;
+                let until = std::time::Instant::now() + std::time::Duration::from_millis(700);
+                while let Some(left) = until.checked_duration_since(std::time::Instant::now()) {
+                    std::thread::park_timeout(left);
+                }
+                writer.write_all(b"34")?;
+                continue;
+            }
             "/reset" => return Ok(()),
             "/trickle" => {
                 writer.write_all(b"HTTP/1.1 200 OK\r\n")?;

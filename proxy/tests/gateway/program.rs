@@ -11,10 +11,10 @@ use crate::origin::Origin;
 use crate::repository::Config;
 use crate::world::{runtime, service};
 
-struct Program {
-    child: Child,
+pub(crate) struct Program {
+    pub(crate) child: Child,
     log: BufReader<ChildStderr>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 fn command(config: &Config) -> Command {
@@ -26,7 +26,12 @@ fn command(config: &Config) -> Command {
 
 impl Program {
     fn start(config: &Config) -> Self {
-        let mut child = command(config).spawn().unwrap();
+        Self::start_with(config, &[])
+    }
+
+    /// The program with more flags than the usual ones.
+    pub(crate) fn start_with(config: &Config, flags: &[&str]) -> Self {
+        let mut child = command(config).args(flags).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let address = loop {
             let line = next_line(&mut log);
@@ -44,6 +49,14 @@ impl Program {
 
     fn wait_for(&mut self, message: &str) {
         while next_line(&mut self.log)["message"] != message {}
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -104,5 +117,5 @@ fn what_is_wrong_with_a_command_is_said() {
     let output = program.arg("http://127.0.0.1:7080").output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(text.contains("reads a repository on disk"), "{text}");
+    assert!(text.contains("needs --state-dir"), "{text}");
 }

@@ -75,6 +75,18 @@ impl Tls {
         })
     }
 
+    /// The file with the authority.
+    pub(crate) fn authority_file(&self) -> &std::path::Path {
+        self.authority.path()
+    }
+
+    /// What a server of ours shows to whoever asks.
+    pub(crate) fn server(&self) -> ServerConfig {
+        let (chain, key) = &self.own;
+        let builder = ServerConfig::builder().with_no_client_auth();
+        builder.with_single_cert(chain.clone(), key.clone_key()).unwrap()
+    }
+
     pub(crate) fn authority(&self) -> String {
         format!("$file://{}", self.authority.path().display())
     }

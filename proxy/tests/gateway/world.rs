@@ -21,7 +21,7 @@ pub(crate) struct World {
 pub(crate) fn options(config: &Config) -> GatewayOptions {
     GatewayOptions {
         group: "test".parse().unwrap(),
-        source: config.path(),
+        source: config.path().into(),
         listen: "127.0.0.1:0".parse().unwrap(),
         h2c: false,
         tls_listen: None,
@@ -29,6 +29,7 @@ pub(crate) fn options(config: &Config) -> GatewayOptions {
         instance: "test-1".to_owned(),
         drain_timeout: DEADLINE,
         limits: Limits::default(),
+        nameservers: Vec::new(),
         access_log: None,
     }
 }

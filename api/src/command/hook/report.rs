@@ -45,9 +45,23 @@ pub(super) fn run() -> Result<bool, HookError> {
         }
     }
     if let Some(server) = server.filter(|_| !outcomes.is_empty()) {
-        say(&format!("see {}/", server.address.trim_end_matches('/')));
+        say(&format!("see {}{}", server.address.trim_end_matches('/'), page(&outcomes)));
     }
     Ok(true)
+}
+
+/// The page of the dashboard where all of it is to be seen.
+fn page(outcomes: &[Outcome]) -> String {
+    let commits = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Group { group, commit, .. } => Some(format!("/groups/{group}/commits/{commit}")),
+        Outcome::Version { .. } => None,
+    });
+    let mut commits = commits.take(2);
+    match (commits.next(), commits.next()) {
+        (Some(only), None) => only,
+        (Some(_), Some(_)) => "/history".to_owned(),
+        (None, _) => "/".to_owned(),
+    }
 }
 
 fn words(touched: &Touched) -> String {

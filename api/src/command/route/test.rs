@@ -76,7 +76,7 @@ impl TestArgs {
         let test: RouteTest = view::read(&answer.body)?;
         let out = &mut session.output;
         match out.format() {
-            Format::Json => out.json(&answer.body)?,
+            Format::Json | Format::Yaml => out.document(&answer.body)?,
             Format::Name => {
                 if let Some(matched) = &test.matched {
                     out.line(format!("{}/{}", matched.service, matched.route))?;

@@ -22,6 +22,7 @@ impl Instance {
             state: State::Healthy,
             diagnostics: Vec::new(),
             message: None,
+            away_since: None,
             started_at: "2026-01-01T00:00:00Z".to_owned(),
         };
         Ok(Self(watch::Sender::new(Arc::new(status))))

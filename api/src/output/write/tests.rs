@@ -141,8 +141,8 @@ fn a_plan_shows_changes_and_gates() {
     assert_eq!(
         answers,
         "plan for production on commit 01234567: promoted\n\
-         ~ services/a/service.json\n\
-         \x20   ~ /description: \"x\" → \"y\"\n\
+         ~ service a  (services/a/service.json)\n\
+         \x20   ~ description: \"x\" → \"y\"\n\
          gate came_from: passed: ran in uat\n"
     );
     assert_eq!(messages, "dry run: nothing was changed\n");

@@ -33,6 +33,28 @@ impl Repository {
         })
     }
 
+    /// Events of a group that come after a revision, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When there is no such group, or the repository cannot be read.
+    pub fn events_after(
+        &self,
+        group: &GroupName,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<EventView>, Error> {
+        self.shared.read_group(group, |desk, _| {
+            let mut events = Vec::new();
+            let mut revision = after;
+            while events.len() < limit {
+                revision = Revision(revision.0.saturating_add(1));
+                let Some(row) = desk.index.commit_at(group, revision)? else { break };
+                events.push(view(group, row));
+            }
+            Ok(events)
+        })
+    }
+
     /// The last commit that wrote a file of a group or took it away: who changed this, and when.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The matrix: which group runs which version of what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Desk, live, of_group, or_damage, service_names, version_state};
 use crate::change;
@@ -10,7 +10,7 @@ use crate::name::{GroupName, ServiceName};
 use crate::repository::Repository;
 use crate::store::refs;
 use crate::version::Version;
-use crate::view::{DamagedGroup, Matrix, MatrixCell, MatrixRow};
+use crate::view::{DamagedGroup, Matrix, MatrixCell, MatrixPage, MatrixRow};
 
 impl Repository {
     /// The matrix: which group runs which version of what.
@@ -33,6 +33,45 @@ impl Repository {
                 MatrixRow { service, groups, latest, damaged: Vec::new() }
             });
             Ok(Matrix { rows: rows.collect(), damaged })
+        })
+    }
+
+    /// A part of the matrix: of the services whose name holds `text`, by name, `limit` from the one
+    /// at `offset` on. Costs the names of all services and the cells of those that are shown.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn matrix_page(
+        &self,
+        text: &str,
+        offset: usize,
+        limit: usize,
+    ) -> Result<MatrixPage, Error> {
+        self.shared.read(|desk| {
+            let mut names = BTreeSet::new();
+            let mut damaged = BTreeMap::new();
+            for (group, _) in refs::groups(desk.git)? {
+                let read = of_group(&group, || service_names(desk, desk.head(&group)?.tree));
+                match or_damage(read)? {
+                    Ok(all) => {
+                        names.extend(all.into_iter().filter(|name| name.as_str().contains(text)));
+                    }
+                    Err(damage) => {
+                        damaged.insert(group, damage);
+                    }
+                }
+            }
+            let total = names.len();
+            let mut rows = Vec::new();
+            for name in names.into_iter().skip(offset).take(limit) {
+                let row = row(desk, &name)?;
+                let of_row = row.damaged.iter().cloned();
+                damaged.extend(of_row.map(|DamagedGroup { group, damage }| (group, damage)));
+                rows.push(row);
+            }
+            let damaged = damaged.into_iter();
+            let damaged = damaged.map(|(group, damage)| DamagedGroup { group, damage }).collect();
+            Ok(MatrixPage { rows, total, damaged })
         })
     }
 

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::index::CommitRow;
 use crate::name::{GroupName, ServiceName};
 use crate::repository::Repository;
-use crate::view::{Object, ServiceView};
+use crate::view::{Object, ServiceView, ServicesPage};
 
 impl Repository {
     /// The services of a group, by name.
@@ -31,6 +31,32 @@ impl Repository {
                 .iter()
                 .map(|name| view(desk, group, head, &loaded, name, touched.remove(name.as_str())))
                 .collect()
+        })
+    }
+
+    /// A part of the services of a group: of those whose name holds `text`, by name, `limit` from the
+    /// one at `offset` on.
+    ///
+    /// # Errors
+    /// When there is no such group, or the repository cannot be read.
+    pub fn services_page(
+        &self,
+        group: &GroupName,
+        text: &str,
+        offset: usize,
+        limit: usize,
+    ) -> Result<ServicesPage, Error> {
+        self.shared.read_group(group, |desk, head| {
+            let mut names = service_names(desk, head.tree)?;
+            names.retain(|name| name.as_str().contains(text));
+            let total = names.len();
+            let loaded = desk.loaded(group, head)?;
+            let shown = names.iter().skip(offset).take(limit);
+            let services = shown.map(|name| {
+                let touched = desk.index.last_touch(group, name)?;
+                view(desk, group, head, &loaded, name, touched)
+            });
+            Ok(ServicesPage { services: services.collect::<Result<_, Error>>()?, total })
         })
     }
 

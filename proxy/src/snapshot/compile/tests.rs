@@ -59,7 +59,8 @@ impl World {
     fn compile(&mut self, changed: Option<&[&str]>) {
         let config = self.repository.config(&self.group).unwrap();
         let names = changed.map(|names| names.iter().map(|name| name.parse().unwrap()).collect());
-        let outcome = compile(&config, &self.snapshot, names.as_ref(), &self.metrics, &self.checks);
+        let (snapshot, names, resolver) = (&self.snapshot, names.as_ref(), &Arc::default());
+        let outcome = compile(&config, snapshot, names, &self.metrics, &self.checks, resolver);
         self.snapshot = outcome.snapshot;
         self.findings = outcome.findings;
     }

@@ -83,7 +83,15 @@ pub(super) fn operation(step: &Step) -> (usize, Operation) {
             };
             let services = items.iter().map(|(s, from)| (service(s), source(from))).collect();
             let runtime = runtime.as_ref().map(text::runtime_json);
-            (*target, Operation::Sync(Sync { services, runtime, on_conflict: *on_conflict }))
+            (
+                *target,
+                Operation::Sync(Sync {
+                    services,
+                    runtime,
+                    on_conflict: *on_conflict,
+                    settled: Default::default(),
+                }),
+            )
         }
         Step::RollbackService(group, s, number) => {
             let version = text::version(*number);

@@ -1,0 +1,151 @@
+// What makes the dashboard smoother where scripts run. Every page works without.
+(function () {
+  "use strict";
+
+  // Menus close when one looks elsewhere.
+  document.addEventListener("click", function (event) {
+    document.querySelectorAll("details.me[open], details.menu[open]").forEach(function (menu) {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+  });
+  document.addEventListener("keydown", function (event) {
+    if (event.key !== "Escape") return;
+    document.querySelectorAll("details.me[open], details.menu[open]").forEach(function (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  });
+
+  // A form is sent once.
+  document.addEventListener("submit", function (event) {
+    if (event.defaultPrevented || event.target.method !== "post") return;
+    if (event.target.dataset.sent) { event.preventDefault(); return; }
+    event.target.dataset.sent = "1";
+  });
+  window.addEventListener("pageshow", function () {
+    document.querySelectorAll("form[data-sent]").forEach(function (form) { delete form.dataset.sent; });
+  });
+
+  // Nodes: a free row follows the last one that is filled in.
+  document.addEventListener("input", function (event) {
+    var row = event.target.closest && event.target.closest("[data-row]");
+    if (!row || row.nextElementSibling && row.nextElementSibling.matches("[data-row]")) return;
+    if (!event.target.value || !event.target.name.endsWith("/host")) return;
+    var rows = row.parentElement.querySelectorAll("[data-row]").length;
+    var copy = row.cloneNode(true);
+    copy.querySelectorAll(".error").forEach(function (error) { error.remove(); });
+    copy.querySelectorAll("input").forEach(function (input) {
+      var key = input.name.slice(input.name.lastIndexOf("/") + 1);
+      input.name = row.parentElement.dataset.rows + "/" + rows + "/" + key;
+      input.value = key === "weight" ? "100" : "";
+      input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+$/, rows + 1));
+    });
+    row.after(copy);
+  });
+
+  // A file is read into the text beside it; without scripts one pastes it.
+  function offerFiles() {
+    document.querySelectorAll("[data-file]").forEach(function (field) { field.hidden = false; });
+  }
+  document.addEventListener("change", function (event) {
+    var into = event.target.dataset && event.target.dataset.into;
+    if (!into || !event.target.files.length) return;
+    event.target.files[0].text().then(function (text) {
+      document.getElementById(into).value = text;
+    });
+  });
+  offerFiles();
+  document.addEventListener("htmx:afterSettle", offerFiles);
+
+  // After a preview, what there is to see is brought into view and told.
+  document.addEventListener("htmx:afterSettle", function (event) {
+    if (!event.target || event.target.id !== "editor") return;
+    var told = event.target.querySelector("#stale, #faults, #conflicts, [aria-invalid=true], #preview");
+    if (!told) return;
+    if (!told.hasAttribute("tabindex") && told.id) told.setAttribute("tabindex", "-1");
+    told.focus({ preventScroll: true });
+    told.scrollIntoView({ block: "nearest" });
+  });
+
+  // Sync and rollback come up over the page that one is on.
+  document.addEventListener("click", function (event) {
+    var link = event.target.closest && event.target.closest("a[data-dialog]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    if (!window.HTMLDialogElement || !window.htmx) return;
+    event.preventDefault();
+    fetch(link.href, { headers: { "HX-Request": "true" }, credentials: "same-origin" })
+      .then(function (answer) { return answer.status === 204 ? null : answer.text(); })
+      .then(function (text) {
+        var page = text && new DOMParser().parseFromString(text, "text/html");
+        var form = page && page.getElementById("editor");
+        if (!form) { window.location.assign(link.href); return; }
+        var dialog = document.createElement("dialog");
+        var head = page.querySelector(".page-head");
+        var title = head.querySelector("h1");
+        title.id = "dialog-title";
+        dialog.setAttribute("aria-labelledby", "dialog-title");
+        var close = document.createElement("button");
+        close.type = "button";
+        close.className = "button is-small is-plain dialog-close";
+        close.textContent = "Close";
+        dialog.append(head, form, close);
+        document.body.append(dialog);
+        window.htmx.process(dialog);
+        dialog.addEventListener("click", function (inner) {
+          if (inner.target === close || inner.target === dialog) dialog.close();
+          var cancel = inner.target.closest && inner.target.closest("a.is-plain");
+          if (cancel) { inner.preventDefault(); dialog.close(); }
+        });
+        dialog.addEventListener("close", function () { dialog.remove(); link.focus(); });
+        dialog.showModal();
+      })
+      .catch(function () { window.location.assign(link.href); });
+  });
+
+  // Pages learn of commits and gateways. Lists are asked for anew; a form stays as it is, and says
+  // when its group has moved.
+  var seen = null;
+  function moved(before, after) {
+    var group = (window.location.pathname.match(/^\/groups\/([^/]+)/) || [])[1];
+    return group && before[group] && after[group] && before[group].head !== after[group].head;
+  }
+  function refresh(before, after) {
+    var form = document.querySelector("main form[data-form]");
+    if (form) {
+      if (moved(before, after)) document.getElementById("fresh").hidden = false;
+      return;
+    }
+    if (!document.querySelector("[data-live]")) return;
+    if (document.querySelector("dialog[open], details.adder[open], details.danger[open]")) return;
+    fetch(window.location.href, { headers: { "HX-Request": "true" }, credentials: "same-origin" })
+      .then(function (answer) { return answer.status === 200 ? answer.text() : null; })
+      .then(function (text) {
+        if (!text) return;
+        var page = new DOMParser().parseFromString(text, "text/html");
+        var now = document.querySelectorAll("[data-live]");
+        var next = page.querySelectorAll("[data-live]");
+        if (now.length !== next.length) return;
+        next.forEach(function (part, index) {
+          var held = now[index].contains(document.activeElement) ? document.activeElement : null;
+          if (held && held.matches("input, select, textarea")) return;
+          now[index].replaceWith(part);
+          if (!held || !held.href) return;
+          var again = Array.prototype.find.call(part.querySelectorAll("a"), function (link) {
+            return link.href === held.href;
+          });
+          if (again) again.focus({ preventScroll: true });
+        });
+      })
+      .catch(function () {});
+  }
+  if (window.EventSource && document.querySelector("header.top")) {
+    var source = new EventSource("/live");
+    source.addEventListener("state", function (event) {
+      var state = JSON.parse(event.data);
+      if (seen !== null) refresh(seen, state);
+      else if (event.lastEventId !== document.body.dataset.state) refresh({}, state);
+      seen = state;
+    });
+    window.addEventListener("pagehide", function () { source.close(); });
+  }
+})();

@@ -1,0 +1,364 @@
+//! A document on a page: as a form or as JSON, the same document in both; what a save would change
+//! before it does; and what somebody else changed meanwhile, with nothing lost that was typed.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use refgate_core::change::{Operation, PlanView, Precondition, Written};
+use refgate_core::diagnostic::Diagnostic;
+use refgate_core::json;
+use refgate_core::name::GroupName;
+use serde_json::Value;
+
+use super::Answer;
+use super::form::{self, Faults, Posted, Section, Sections};
+use super::page::{Crumb, Frame, Visitor, html_with};
+use super::session::Notice;
+use super::words::{self, Changes};
+use crate::http::Api;
+use crate::http::write::Done;
+use crate::problem::{Kind, Problem};
+
+/// What is edited: its fields, and what saving it does.
+pub(super) trait Subject {
+    /// The fields. What stands beside the document is taken from what was posted.
+    fn sections(&self, document: &Value, posted: &Posted) -> Vec<Section>;
+
+    /// Takes over into the document what fields beside it say.
+    fn reshape(&self, _document: &mut Value, _posted: &Posted) {}
+
+    /// What saving it does.
+    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults>;
+
+    /// The pointer in the document that a finding is about, if it is about the document.
+    fn locate(&self, finding: &Diagnostic) -> Option<String>;
+}
+
+/// What must hold of the thing when it is saved.
+pub(super) enum Condition {
+    /// It is the one that was read, by its entity tag.
+    Same(String),
+    /// There is none.
+    Absent,
+}
+
+/// A thing on the desk.
+pub(super) struct Editor<S> {
+    pub(super) subject: S,
+    pub(super) group: GroupName,
+    pub(super) title: String,
+    pub(super) lead: String,
+    pub(super) crumbs: Vec<Crumb>,
+    /// What it is now.
+    pub(super) document: Value,
+    pub(super) condition: Condition,
+    /// Where to go when it is done.
+    pub(super) back: String,
+    /// What the button that saves says.
+    pub(super) verb: &'static str,
+    /// Where it is taken away, if it can be.
+    pub(super) delete: Option<String>,
+}
+
+/// What would be done.
+#[derive(Template)]
+#[template(path = "parts/preview.html")]
+pub(super) struct Preview {
+    pub(super) changes: Changes,
+    pub(super) warnings: Vec<String>,
+    /// The rules that were asked: whether each let it pass, and why.
+    pub(super) gates: Vec<(bool, String)>,
+    pub(super) outcome: String,
+    pub(super) group: String,
+}
+
+impl askama::filters::HtmlSafe for Preview {}
+
+impl Preview {
+    pub(super) fn of(plan: &PlanView) -> Self {
+        Self {
+            changes: Changes::of(&plan.changes),
+            warnings: plan.warnings.iter().map(finding).collect(),
+            gates: plan.gates.iter().map(|gate| (gate.passed, gate.message.clone())).collect(),
+            outcome: plan.outcome.clone(),
+            group: plan.group.to_string(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "editor.html")]
+struct EditorPage<'a> {
+    frame: Frame,
+    title: &'a str,
+    lead: &'a str,
+    sections: Sections,
+    as_json: bool,
+    /// The document as text.
+    text: String,
+    /// The document that was read, as text.
+    base: String,
+    /// The document as it is shown, as text.
+    shown: String,
+    tag: &'a str,
+    faults: Vec<String>,
+    reason: &'a str,
+    preview: Option<Preview>,
+    stale: Option<Changes>,
+    back: &'a str,
+    verb: &'a str,
+    delete: Option<&'a str>,
+    may_edit: bool,
+}
+
+/// How a document is shown.
+struct Shown<'a> {
+    status: StatusCode,
+    document: &'a Value,
+    /// The text in the place of the document's, when it could not be read.
+    text: Option<&'a str>,
+    base: &'a Value,
+    as_json: bool,
+    faults: Faults,
+    preview: Option<Preview>,
+    stale: Option<Changes>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(document: &'a Value, base: &'a Value, as_json: bool) -> Self {
+        Self {
+            status: StatusCode::OK,
+            document,
+            text: None,
+            base,
+            as_json,
+            faults: Faults::default(),
+            preview: None,
+            stale: None,
+        }
+    }
+
+    fn refused(mut self, status: StatusCode, faults: Faults) -> Self {
+        (self.status, self.faults) = (status, faults);
+        self
+    }
+}
+
+impl<S: Subject> Editor<S> {
+    /// The page as it is when somebody comes to it.
+    pub(super) fn show(&self, visitor: &Visitor, as_json: bool) -> Answer {
+        self.page(visitor, &Posted::default(), Shown::new(&self.document, &self.document, as_json))
+    }
+
+    fn page(&self, visitor: &Visitor, posted: &Posted, shown: Shown<'_>) -> Answer {
+        let mut sections = self.subject.sections(shown.document, posted);
+        let mut faults = form::show(&mut sections, shown.document, &shown.faults);
+        form::keep_typed(&mut sections, posted, &shown.faults);
+        if shown.as_json {
+            // There are no fields to stand beside.
+            let beside = shown.faults.of_fields.iter();
+            faults = beside.map(|(pointer, message)| format!("{pointer}: {message}")).collect();
+            faults.extend(shown.faults.of_form.iter().cloned());
+            for section in &mut sections {
+                section.fields.retain(|field| !field.pointer.starts_with('/'));
+            }
+            sections.retain(|section| !section.fields.is_empty());
+        }
+        let tag = match &self.condition {
+            Condition::Same(tag) => tag,
+            Condition::Absent => "",
+        };
+        let text = shown.text.map_or_else(|| words::pretty(shown.document), str::to_owned);
+        let page = EditorPage {
+            frame: visitor.frame(&self.title, "groups", self.crumbs.clone()),
+            title: &self.title,
+            lead: &self.lead,
+            sections: Sections(sections),
+            as_json: shown.as_json,
+            text,
+            base: shown.base.to_string(),
+            shown: shown.document.to_string(),
+            tag,
+            faults,
+            reason: posted.text("reason"),
+            preview: shown.preview,
+            stale: shown.stale,
+            back: &self.back,
+            verb: self.verb,
+            delete: self.delete.as_deref(),
+            may_edit: visitor.may_edit(),
+        };
+        html_with(shown.status, &page)
+    }
+
+    /// Takes what the form sent: shows the other view, what would change, or saves.
+    pub(super) async fn take(&self, api: &Api, visitor: &Visitor, posted: &Posted) -> Answer {
+        let base: Value =
+            serde_json::from_str(posted.text("base")).unwrap_or_else(|_| self.document.clone());
+        let as_json = posted.text("view") == "json";
+        // The fields are those of what was shown, which may hold what stood in the JSON view only.
+        let shown: Value =
+            serde_json::from_str(posted.text("shown")).unwrap_or_else(|_| base.clone());
+        let mut typed = shown.clone();
+        let mut faults = Faults::default();
+        if as_json {
+            let text = posted.text("document");
+            match json::parse(text.as_bytes()) {
+                Ok(parsed) => {
+                    typed = parsed.value;
+                    let twice = parsed.duplicates.into_iter();
+                    let twice = twice.map(|pointer| (pointer, "This key stands twice.".to_owned()));
+                    faults.of_fields.extend(twice);
+                }
+                Err(error) => {
+                    faults.of_form.push(format!("The text is {error}."));
+                    let mut shown = Shown::new(&base, &base, true);
+                    shown.text = Some(text);
+                    let status = StatusCode::UNPROCESSABLE_ENTITY;
+                    return self.page(visitor, posted, shown.refused(status, faults));
+                }
+            }
+        } else {
+            let sections = self.subject.sections(&shown, posted);
+            faults = form::read(&sections, posted, &mut typed);
+        }
+        self.subject.reshape(&mut typed, posted);
+        let shown = Shown::new(&typed, &base, as_json);
+        if !faults.of_fields.is_empty() {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return self.page(visitor, posted, shown.refused(status, faults));
+        }
+        match posted.text("action") {
+            "json" => return self.page(visitor, posted, Shown { as_json: true, ..shown }),
+            "form" => return self.page(visitor, posted, Shown { as_json: false, ..shown }),
+            _ => {}
+        }
+        if base != self.document {
+            return self.stale(visitor, posted, &base, &typed, as_json);
+        }
+        let operation = match self.subject.operation(typed.clone(), posted) {
+            Ok(operation) => operation,
+            Err(faults) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return self.page(visitor, posted, shown.refused(status, faults));
+            }
+        };
+        let mut write = visitor.write();
+        write.dry_run = posted.text("action") == "preview";
+        write.precondition = self.precondition();
+        let done = write.perform(api, self.group.clone(), operation, posted.given("reason")).await;
+        match done {
+            Ok(Done::Planned(plan)) => {
+                let preview = Some(Preview::of(&plan));
+                self.page(visitor, posted, Shown { preview, ..shown })
+            }
+            Ok(Done::Written(written, _)) => Ok(written_to(visitor, &self.back, &written)),
+            Err(problem) => {
+                let faults = self.faults(&problem);
+                let status = problem.kind().status();
+                self.page(visitor, posted, shown.refused(status, faults))
+            }
+        }
+    }
+
+    /// Somebody else saved it meanwhile: shows what they changed, with what was typed laid over it.
+    fn stale(
+        &self,
+        visitor: &Visitor,
+        posted: &Posted,
+        base: &Value,
+        typed: &Value,
+        as_json: bool,
+    ) -> Answer {
+        let merged = form::rebase(base, typed, &self.document);
+        let changes = refgate_core::diff::documents(base, &self.document, &self.title);
+        let mut shown = Shown::new(&merged, &self.document, as_json);
+        shown.status = StatusCode::CONFLICT;
+        shown.stale = Some(Changes::of(&changes));
+        self.page(visitor, posted, shown)
+    }
+
+    fn precondition(&self) -> Precondition {
+        match &self.condition {
+            Condition::Same(tag) => {
+                Precondition { if_match: Some(tag.clone()), ..Precondition::default() }
+            }
+            Condition::Absent => {
+                Precondition { if_none_match_any: true, ..Precondition::default() }
+            }
+        }
+    }
+
+    fn faults(&self, problem: &Problem) -> Faults {
+        let taken = matches!(problem.kind(), Kind::PreconditionFailed | Kind::AlreadyExists);
+        if taken && matches!(self.condition, Condition::Absent) {
+            let of_fields = vec![("name".to_owned(), problem.detail().to_owned())];
+            return Faults { of_fields, of_form: Vec::new() };
+        }
+        faults(problem, |finding| self.subject.locate(finding))
+    }
+}
+
+/// What is wrong, each where `locate` says, the rest beside all.
+pub(super) fn faults(problem: &Problem, locate: impl Fn(&Diagnostic) -> Option<String>) -> Faults {
+    let mut faults = Faults::default();
+    for finding in problem.diagnostics().iter().filter(|finding| finding.is_error()) {
+        match locate(finding) {
+            Some(pointer) => faults.of_fields.push((pointer, message(finding))),
+            None => faults.of_form.push(self::finding(finding)),
+        }
+    }
+    if problem.diagnostics().is_empty() {
+        faults.of_form.push(match problem.kind() {
+            Kind::PreconditionFailed | Kind::ConcurrentUpdate => {
+                format!(
+                    "{}. Nothing was saved; save again to lay your change over it.",
+                    problem.detail()
+                )
+            }
+            _ => problem.detail().to_owned(),
+        });
+    }
+    faults
+}
+
+/// A finding without its place.
+fn message(finding: &Diagnostic) -> String {
+    match &finding.hint {
+        Some(hint) => format!("{} ({hint})", finding.message),
+        None => finding.message.clone(),
+    }
+}
+
+/// A finding with its place, for people.
+pub(super) fn finding(finding: &Diagnostic) -> String {
+    let place = match finding.file.as_str() {
+        "" => finding.pointer.clone(),
+        file => format!("{} {}", words::title(file), finding.pointer),
+    };
+    match place.trim() {
+        "" => message(finding),
+        place => format!("{place}: {}", message(finding)),
+    }
+}
+
+/// Goes on after a write, and tells of it.
+pub(super) fn written_to(visitor: &Visitor, to: &str, written: &Written) -> Response {
+    visitor.go(to, notice(written))
+}
+
+/// What is told of a write.
+pub(super) fn notice(written: &Written) -> Notice {
+    let Written { group, commit, revision, changed, warnings, .. } = written;
+    let (text, link) = match changed {
+        true => {
+            let link = format!("/groups/{group}/commits/{commit}");
+            (
+                format!("Saved in {group} as revision {revision}."),
+                Some((link, "See the commit".into())),
+            )
+        }
+        false => ("Nothing was different, so nothing was saved.".to_owned(), None),
+    };
+    Notice { text, link, warnings: warnings.iter().map(finding).collect() }
+}

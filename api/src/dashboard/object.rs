@@ -1,0 +1,277 @@
+//! Consumers, certificates and global rules of a group: listed, added, changed, removed. One
+//! implementation for the three.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{RawPathParams, State};
+use axum::http::{Method, Uri};
+use refgate_core::change::Operation;
+use refgate_core::diagnostic::Diagnostic;
+use refgate_core::name::GroupName;
+use refgate_core::object::{ObjectKind, ObjectName};
+use serde_json::{Value, json};
+
+use super::editor::{Condition, Editor, Subject};
+use super::form::{Faults, Posted, Section};
+use super::group::Head;
+use super::page::{Asked, Frame, Visitor, crumb, html};
+use super::settings::{fault, group_crumbs, name_field, perform};
+use super::{Answer, fields};
+use crate::auth::Role;
+use crate::http::path::At;
+use crate::http::{Api, Endpoint, Guard, endpoint};
+use crate::problem::{Kind, Problem};
+
+/// The pages of a kind, by the folder that its objects are in.
+pub(super) fn pages(folder: &'static str) -> [Endpoint; 6] {
+    const READ: Guard = Guard::Page(Role::Viewer);
+    const WRITE: Guard = Guard::Page(Role::Editor);
+    let [all, new, one, delete] = match folder {
+        "consumers" => [
+            "/groups/{group}/consumers",
+            "/groups/{group}/consumers/new",
+            "/groups/{group}/consumers/{name}",
+            "/groups/{group}/consumers/{name}/delete",
+        ],
+        "certificates" => [
+            "/groups/{group}/certificates",
+            "/groups/{group}/certificates/new",
+            "/groups/{group}/certificates/{name}",
+            "/groups/{group}/certificates/{name}/delete",
+        ],
+        _ => [
+            "/groups/{group}/global-rules",
+            "/groups/{group}/global-rules/new",
+            "/groups/{group}/global-rules/{name}",
+            "/groups/{group}/global-rules/{name}/delete",
+        ],
+    };
+    [
+        endpoint(Method::GET, all, READ, list),
+        endpoint(Method::GET, new, WRITE, add),
+        endpoint(Method::POST, new, WRITE, create),
+        endpoint(Method::GET, one, READ, show),
+        endpoint(Method::POST, one, WRITE, save),
+        endpoint(Method::POST, delete, WRITE, remove),
+    ]
+}
+
+/// A row of the list.
+struct Row {
+    name: String,
+    description: String,
+    /// What matters of it, in a few words.
+    about: String,
+}
+
+#[derive(Template)]
+#[template(path = "objects.html")]
+struct ObjectsPage {
+    frame: Frame,
+    head: Head,
+    folder: &'static str,
+    noun: &'static str,
+    why: &'static str,
+    about: &'static str,
+    rows: Vec<Row>,
+    may_edit: bool,
+}
+
+/// The kind that a page is about: its folder is the third part of the path.
+fn kind(uri: &Uri) -> Result<ObjectKind, Problem> {
+    let folder = uri.path().split('/').nth(3).and_then(ObjectKind::of_folder);
+    folder.ok_or_else(|| Problem::new(Kind::NotFound, "there is nothing at this path"))
+}
+
+fn name(kind: ObjectKind, params: &RawPathParams) -> Result<ObjectName, Problem> {
+    let text = params.iter().find(|(name, _)| *name == "name").map_or("", |(_, text)| text);
+    kind.named(text).map_err(|error| Problem::new(Kind::NotFound, error.to_string()))
+}
+
+async fn list(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group,)): At<(GroupName,)>,
+    uri: Uri,
+) -> Answer {
+    let kind = kind(&uri)?;
+    let head = Head::of(&api, &group, kind.folder()).await?;
+    let asked = group.clone();
+    let objects = api.store.read(move |repository| repository.objects(&asked, kind)).await?;
+    let rows = objects.into_iter().map(|(name, document)| Row {
+        name,
+        description: document["description"].as_str().unwrap_or_default().to_owned(),
+        about: about(kind, &document),
+    });
+    let (why, column) = match kind {
+        ObjectKind::Consumer => {
+            ("A consumer is somebody who calls services, known by credentials.", "Credentials")
+        }
+        ObjectKind::Certificate => {
+            ("A certificate is what gateways show to clients that speak TLS.", "Names")
+        }
+        ObjectKind::GlobalRule => {
+            ("A global rule has plugins that run for every request of the group.", "Plugins")
+        }
+    };
+    html(&ObjectsPage {
+        frame: visitor.frame(
+            format!("{} of {group}", kind.folder()),
+            "groups",
+            group_crumbs(&group),
+        ),
+        may_edit: visitor.may_edit() && !head.read_only,
+        head,
+        folder: kind.folder(),
+        noun: kind.noun(),
+        why,
+        about: column,
+        rows: rows.collect(),
+    })
+}
+
+fn about(kind: ObjectKind, document: &Value) -> String {
+    let keys = |key: &str| -> String {
+        let names = document[key].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    match kind {
+        ObjectKind::Consumer => keys("credentials"),
+        ObjectKind::GlobalRule => keys("plugins"),
+        ObjectKind::Certificate => super::words::plain(&document["snis"]),
+    }
+}
+
+struct ObjectSubject {
+    kind: ObjectKind,
+    /// The object, unless it is new.
+    object: Option<ObjectName>,
+}
+
+impl Subject for ObjectSubject {
+    fn sections(&self, _: &Value, posted: &Posted) -> Vec<Section> {
+        let mut sections = match self.kind {
+            ObjectKind::Consumer => fields::consumer(),
+            ObjectKind::Certificate => fields::certificate(),
+            ObjectKind::GlobalRule => fields::global_rule(),
+        };
+        if self.object.is_none() {
+            sections[0].fields.insert(0, name_field("name", "Name", posted));
+        }
+        sections
+    }
+
+    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults> {
+        let object = match &self.object {
+            Some(object) => object.clone(),
+            None => self
+                .kind
+                .named(posted.text("name").trim())
+                .map_err(|error| fault("name", &error.to_string()))?,
+        };
+        Ok(Operation::PutObject { object, document })
+    }
+
+    fn locate(&self, finding: &Diagnostic) -> Option<String> {
+        let ours = match &self.object {
+            Some(object) => finding.file == object.path(),
+            None => finding.file.starts_with(self.kind.folder()),
+        };
+        ours.then(|| finding.pointer.clone())
+    }
+}
+
+async fn desk(
+    api: &Api,
+    group: GroupName,
+    kind: ObjectKind,
+    object: Option<ObjectName>,
+) -> Result<Editor<ObjectSubject>, Problem> {
+    let back = format!("/groups/{group}/{}", kind.folder());
+    let noun = kind.noun();
+    let (title, verb, document, condition, delete) = match &object {
+        Some(object) => {
+            let (asked, which) = (group.clone(), object.clone());
+            let found = api.store.read(move |repository| repository.object(&asked, &which)).await?;
+            let delete = format!("{back}/{}/delete", object.as_str());
+            let title = format!("{noun} {}", object.as_str());
+            (title, "Save", found.value, Condition::Same(found.etag), Some(delete))
+        }
+        None => {
+            let document = match kind {
+                ObjectKind::Consumer => json!({"credentials": {}, "plugins": {}}),
+                ObjectKind::Certificate => {
+                    json!({"snis": [], "certificate": "", "private_key": ""})
+                }
+                ObjectKind::GlobalRule => json!({"plugins": {}}),
+            };
+            (format!("Add {noun}"), "Add", document, Condition::Absent, None)
+        }
+    };
+    let mut crumbs = group_crumbs(&group);
+    crumbs.push(crumb(format!("{noun}s"), &*back));
+    let subject = ObjectSubject { kind, object };
+    let lead = "This belongs to the group and is never promoted.".to_owned();
+    Ok(Editor { subject, group, title, lead, crumbs, document, condition, back, verb, delete })
+}
+
+async fn add(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group,)): At<(GroupName,)>,
+    uri: Uri,
+    asked: Asked,
+) -> Answer {
+    let as_json = asked.text("view") == "json";
+    desk(&api, group, kind(&uri)?, None).await?.show(&visitor, as_json)
+}
+
+async fn create(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group,)): At<(GroupName,)>,
+    uri: Uri,
+    Extension(posted): Extension<Posted>,
+) -> Answer {
+    desk(&api, group, kind(&uri)?, None).await?.take(&api, &visitor, &posted).await
+}
+
+async fn show(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group,)): At<(GroupName,)>,
+    uri: Uri,
+    params: RawPathParams,
+    asked: Asked,
+) -> Answer {
+    let kind = kind(&uri)?;
+    let object = name(kind, &params)?;
+    let as_json = asked.text("view") == "json";
+    desk(&api, group, kind, Some(object)).await?.show(&visitor, as_json)
+}
+
+async fn save(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group,)): At<(GroupName,)>,
+    uri: Uri,
+    params: RawPathParams,
+    Extension(posted): Extension<Posted>,
+) -> Answer {
+    let kind = kind(&uri)?;
+    let object = name(kind, &params)?;
+    desk(&api, group, kind, Some(object)).await?.take(&api, &visitor, &posted).await
+}
+
+async fn remove(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group,)): At<(GroupName,)>,
+    uri: Uri,
+    params: RawPathParams,
+) -> Answer {
+    let kind = kind(&uri)?;
+    let object = name(kind, &params)?;
+    let back = format!("/groups/{group}/{}", kind.folder());
+    perform(&api, &visitor, group, Operation::DeleteObject { object }, &back).await
+}

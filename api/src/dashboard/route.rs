@@ -1,0 +1,136 @@
+//! Routes of a service as things to edit, and away with them.
+
+use axum::Extension;
+use axum::extract::State;
+use refgate_core::change::Operation;
+use refgate_core::diagnostic::Diagnostic;
+use refgate_core::name::{GroupName, RouteName, ServiceName};
+use serde_json::{Value, json};
+
+use super::editor::{Condition, Editor, Subject};
+use super::form::{Faults, Posted, Section};
+use super::page::{Asked, Visitor, crumb};
+use super::parts::service_path;
+use super::settings::{ServiceAt, name_field, of_json, parsed, perform, service_crumbs};
+use super::{Answer, fields};
+use crate::http::Api;
+use crate::http::path::At;
+use crate::problem::Problem;
+
+struct RouteSubject {
+    service: ServiceName,
+    /// The route, unless it is new.
+    route: Option<RouteName>,
+    upstreams: Vec<String>,
+}
+
+impl Subject for RouteSubject {
+    fn sections(&self, _: &Value, posted: &Posted) -> Vec<Section> {
+        let mut sections = fields::route("", &self.upstreams);
+        if self.route.is_none() {
+            sections[0].fields.insert(0, name_field("name", "Name", posted));
+        }
+        sections
+    }
+
+    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults> {
+        let route = match &self.route {
+            Some(route) => route.clone(),
+            None => parsed(posted, "name")?,
+        };
+        Ok(Operation::PutRoute { service: self.service.clone(), route, document })
+    }
+
+    fn locate(&self, finding: &Diagnostic) -> Option<String> {
+        let folder = format!("services/{}/routes/", self.service);
+        let name = finding.file.strip_prefix(&folder)?.strip_suffix(".json")?;
+        let ours = self.route.as_ref().is_none_or(|route| route.as_str() == name);
+        ours.then(|| finding.pointer.clone())
+    }
+}
+
+async fn route_desk(
+    api: &Api,
+    group: GroupName,
+    service: ServiceName,
+    route: Option<RouteName>,
+) -> Result<Editor<RouteSubject>, Problem> {
+    let (g, s, r) = (group.clone(), service.clone(), route.clone());
+    let (runtime, found) = api
+        .store
+        .read(move |repository| {
+            let runtime = repository.runtime(&g, &s)?;
+            let route = r.map(|route| repository.route(&g, &s, &route)).transpose()?;
+            Ok::<_, refgate_core::Error>((runtime, route))
+        })
+        .await?;
+    let back = format!("{}/routes", service_path(&group, &service));
+    let upstreams = runtime.value["upstreams"].as_object();
+    let upstreams: Vec<String> =
+        upstreams.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let mut crumbs = service_crumbs(&group, &service);
+    crumbs.push(crumb("Routes", &*back));
+    let (title, verb, delete, document, condition) = match (&route, found) {
+        (Some(route), Some(found)) => {
+            let delete = format!("{back}/{route}/delete");
+            let title = format!("Route {route}");
+            (title, "Save", Some(delete), found.value, Condition::Same(found.etag))
+        }
+        _ => {
+            let first = upstreams.first().map_or("default", String::as_str);
+            let document = json!({"enabled": true, "paths": [], "methods": [], "priority": 0,
+                "match": {}, "upstream": first, "websocket": false, "plugins": {}});
+            ("Add route".to_owned(), "Add route", None, document, Condition::Absent)
+        }
+    };
+    let subject = RouteSubject { service, route, upstreams };
+    let lead = "Routes are versioned and travel between groups.".to_owned();
+    Ok(Editor { subject, group, title, lead, crumbs, document, condition, back, verb, delete })
+}
+
+pub(super) async fn add(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service)): ServiceAt,
+    asked: Asked,
+) -> Answer {
+    route_desk(&api, group, service, None).await?.show(&visitor, of_json(&asked))
+}
+
+pub(super) async fn create(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service)): ServiceAt,
+    Extension(posted): Extension<Posted>,
+) -> Answer {
+    route_desk(&api, group, service, None).await?.take(&api, &visitor, &posted).await
+}
+
+type RouteAt = At<(GroupName, ServiceName, RouteName)>;
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service, route)): RouteAt,
+    asked: Asked,
+) -> Answer {
+    route_desk(&api, group, service, Some(route)).await?.show(&visitor, of_json(&asked))
+}
+
+pub(super) async fn save(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service, route)): RouteAt,
+    Extension(posted): Extension<Posted>,
+) -> Answer {
+    route_desk(&api, group, service, Some(route)).await?.take(&api, &visitor, &posted).await
+}
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service, route)): RouteAt,
+) -> Answer {
+    let back = format!("{}/routes", service_path(&group, &service));
+    perform(&api, &visitor, group, Operation::DeleteRoute { service, route }, &back).await
+}

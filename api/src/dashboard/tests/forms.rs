@@ -1,0 +1,285 @@
+//! Forms: two views of one document, faults beside their fields, and what somebody else changed.
+
+use super::*;
+
+const TEST: &str = "/groups/test/services/httpbin";
+
+#[tokio::test]
+async fn faults_stand_beside_their_fields() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let before = browser.repository.head(&"test".parse()?)?;
+    // The form, what is typed, the field that it is wrong in, and a word of what is said.
+    let table = [
+        ("/groups/test/services/new", vec![("name", "Bad Name")], "name", "valid service name"),
+        (
+            "/groups/test/services/new",
+            vec![("name", "httpbin"), ("route_name", "r"), ("/routes/first-route/paths", "/r")],
+            "name",
+            "exists",
+        ),
+        (
+            "/groups/test/services/new",
+            vec![
+                ("name", "a"),
+                ("route_name", "r"),
+                ("/routes/first-route/paths", "/r"),
+                ("/runtime/hosts", "ok.test\nhttp://x"),
+            ],
+            "-runtime-hosts",
+            "host",
+        ),
+        (
+            "/groups/test/services/new",
+            vec![("name", "a"), ("route_name", "r"), ("/routes/first-route/paths", "no-slash")],
+            "-routes-r-paths",
+            "path",
+        ),
+        (
+            "/groups/test/services/new",
+            vec![("name", "a"), ("route_name", "")],
+            "route_name",
+            "needs a name",
+        ),
+        (
+            "/groups/test/services/httpbin/routes/get-headers",
+            vec![("/priority", "high")],
+            "-priority",
+            "number",
+        ),
+        (
+            "/groups/test/services/httpbin/routes/get-headers",
+            vec![("/match", "{\"headers\": [")],
+            "-match",
+            "JSON",
+        ),
+        ("/groups/test/consumers/new", vec![("name", "not a name")], "name", "consumer name"),
+        (
+            "/groups/test/certificates/new",
+            vec![("name", "web"), ("/snis", "a.test"), ("/private_key", "secret")],
+            "-private_key",
+            "reference",
+        ),
+        ("/groups/new", vec![("name", "test")], "name", "exists"),
+        (
+            "/groups/test/settings",
+            vec![("/http/trusted_proxies", "here")],
+            "-http-trusted_proxies",
+            "",
+        ),
+    ];
+    for (path, mut fields, field, word) in table {
+        fields.push(("action", "save"));
+        let reply = browser.submit(path, &fields).await?;
+        assert!(reply.status.is_client_error(), "{path} {fields:?}: {}", reply.status);
+        let marker = format!(r#"id="f{field}-error""#);
+        let at = reply.text.find(&marker);
+        let at = at.with_context(|| format!("{path}: no {marker} in {}", words(&reply.text)))?;
+        let told = reply.text[at..].split("</div>").next().unwrap_or_default();
+        assert!(unescaped(told).contains(word), "{path} {field}: {told}");
+        for (name, value) in fields.iter().filter(|(name, _)| *name != "action") {
+            let kept = value.replace('"', "&#34;").lines().all(|line| reply.text.contains(line));
+            assert!(kept, "{path}: {name} lost {value:?}");
+        }
+    }
+    assert_eq!(browser.repository.head(&"test".parse()?)?, before);
+    let bad = [("host", "http://x"), ("port", "99999"), ("weight", "-1")];
+    let page = browser.page(&format!("{TEST}/upstreams")).await?;
+    let reply =
+        browser.submit_from(&page, &format!("{TEST}/upstreams/default/nodes"), &bad).await?;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(reply.text.matches(r#"class="error""#).count() >= 3, "{}", words(&reply.text));
+    assert!(reply.text.contains(r#"value="99999""#), "what was typed stays");
+    Ok(())
+}
+
+#[tokio::test]
+async fn form_and_json_are_one_document() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let path = format!("{TEST}/routes/get-headers");
+    let json = browser.submit(&path, &[("action", "json"), ("/description", "typed")]).await?;
+    assert_eq!(json.status, StatusCode::OK);
+    let mut document = document(&json.text)?;
+    assert_eq!(document["description"], "typed", "nothing typed is lost");
+    document.insert("priority".to_owned(), json!(12));
+    let text = json!(document).to_string();
+    let form =
+        browser.submit_from(&json.text, &path, &[("action", "form"), ("document", &text)]).await?;
+    assert!(form.text.contains(r#"name="/priority" value="12""#), "{}", words(&form.text));
+    let reply = browser.submit_from(&form.text, &path, &[("action", "preview")]).await?;
+    assert!(words(&reply.text).contains("changed /priority 0 → 12"), "{}", words(&reply.text));
+    let reply = browser.submit_from(&reply.text, &path, &[("action", "save")]).await?;
+    browser.follow(reply).await?;
+    let page = browser.page(&format!("{path}?view=json")).await?;
+    for (text, word) in [("{", "The text is"), (r#"{"pats": []}"#, "/pats"), ("[]", "object")] {
+        let reply =
+            browser.submit_from(&page, &path, &[("action", "save"), ("document", text)]).await?;
+        assert!(reply.status.is_client_error(), "{text}");
+        assert!(words(&reply.text).contains(word), "{text}: {}", words(&reply.text));
+    }
+    // What only the JSON view can say stays when the form comes back.
+    let path = "/groups/test/services/new";
+    let fields = [
+        ("action", "json"),
+        ("name", "third"),
+        ("route_name", "r"),
+        ("/routes/first-route/paths", "/third"),
+    ];
+    let json = browser.submit(path, &fields).await?;
+    let mut document = self::document(&json.text)?;
+    document["routes"]["more"] = json!({"paths": ["/more"]});
+    let text = json!(document).to_string();
+    let fields = [("action", "form"), ("document", &*text)];
+    let form = browser.submit_from(&json.text, path, &fields).await?;
+    let reply = browser.submit_from(&form.text, path, &[("action", "save")]).await?;
+    browser.follow(reply).await?;
+    let service = browser.repository.service(&"test".parse()?, &"third".parse()?)?;
+    assert_eq!(service.routes["r"]["paths"], json!(["/third"]));
+    assert_eq!(service.routes["more"]["paths"], json!(["/more"]));
+    // A new service, written as JSON.
+    let path = "/groups/test/services/new";
+    let page = browser.page(&format!("{path}?view=json")).await?;
+    let text = r#"{"routes": {"r": {"paths": ["/r"]}}}"#;
+    let fields = [("action", "save"), ("name", "other"), ("document", text)];
+    let reply = browser.submit_from(&page, path, &fields).await?;
+    let (at, _) = browser.follow(reply).await?;
+    assert_eq!(at, "/groups/test/services/other");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_is_shown_and_nothing_typed_is_lost() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let path = format!("{TEST}/routes/get-headers");
+    let page = browser.page(&path).await?;
+    let patch = json!({"priority": 9, "methods": ["GET", "HEAD"]});
+    let (service, route) = ("httpbin".parse()?, "get-headers".parse()?);
+    browser.apply("test", Operation::PatchRoute { service, route, patch })?;
+    let typed = [("action", "save"), ("/description", "mine"), ("/priority", "4")];
+    let stale = browser.submit_from(&page, &path, &typed).await?;
+    assert_eq!(stale.status, StatusCode::CONFLICT);
+    let told = words(&stale.text);
+    assert!(told.contains("changed /priority 0 → 9"), "{told}");
+    assert!(
+        stale.text.contains(r#"value="mine""#) && stale.text.contains(r#"value="4""#),
+        "{told}"
+    );
+    let reply = browser.submit_from(&stale.text, &path, &[("action", "save")]).await?;
+    // Several boxes of one name: the form sends each that is ticked.
+    browser.follow(reply).await?;
+    let route =
+        browser.repository.route(&"test".parse()?, &"httpbin".parse()?, &"get-headers".parse()?)?;
+    assert_eq!(route.value["description"], "mine");
+    assert_eq!(route.value["priority"], 4);
+    assert_eq!(route.value["methods"], json!(["GET", "HEAD"]), "what was left alone is the newer");
+
+    // A change of something else in the group is no reason to ask.
+    let page = browser.page(&path).await?;
+    browser.apply("test", Operation::PatchGroup { patch: json!({"description": "x"}) })?;
+    let reply =
+        browser.submit_from(&page, &path, &[("action", "save"), ("/priority", "5")]).await?;
+    browser.follow(reply).await?;
+    let settings = "/groups/test/settings";
+    let page = browser.page(settings).await?;
+    browser.done(&format!("{TEST}/hosts"), &[("host", "b.acme.com")]).await?;
+    let fields = [("action", "save"), ("/labels", "env=test\nteam=a")];
+    let reply = browser.submit_from(&page, settings, &fields).await?;
+    browser.follow(reply).await?;
+    let group = browser.repository.group(&"test".parse()?)?;
+    assert_eq!(group.document["labels"], json!({"env": "test", "team": "a"}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_description_becomes_a_service() -> Result<()> {
+    let browser = Browser::signed_in().await?;
+    let path = "/groups/test/import";
+    let document = "openapi: 3.1.0\ninfo: {title: Pet Store, version: '1'}\n\
+                    servers: [{url: 'https://pets.test/v1'}]\n\
+                    paths:\n  /pets/{id}:\n    get: {operationId: showPet}\n";
+    let fields = [("action", "preview"), ("document", document)];
+    let preview = browser.submit(path, &fields).await?;
+    assert_eq!(preview.status, StatusCode::OK, "{}", words(&preview.text));
+    let told = words(&preview.text);
+    assert!(told.contains("show-pet GET") && told.contains("What would change in test"), "{told}");
+    let reply = browser.submit_from(&preview.text, path, &[("action", "apply")]).await?;
+    let (at, page) = browser.follow(reply).await?;
+    assert_eq!(at, "/groups/test/services/pet-store");
+    assert!(words(&page).contains("No Version Live"), "{}", words(&page));
+    for (document, word) in [("", "Paste"), ("{", "JSON"), ("a: [", "YAML"), ("a: 1", "OpenAPI")] {
+        let reply = browser.submit(path, &[("action", "preview"), ("document", document)]).await?;
+        assert!(reply.status.is_client_error(), "{document}");
+        let told = words(&reply.text);
+        assert!(
+            told.contains("Nothing was imported.") && told.contains(word),
+            "{document}: {told}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn things_come_and_go() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let fields = [("action", "save"), ("name", "staging"), ("/promotion/from", "test")];
+    let (at, page) = browser.done("/groups/new", &fields).await?;
+    assert_eq!(at, "/groups/staging");
+    assert!(words(&page).contains("Takes what ran in test"), "{}", words(&page));
+
+    let fields = [
+        ("action", "save"),
+        ("name", "second"),
+        ("/nodes/0/host", "h.test"),
+        ("/nodes/0/port", "81"),
+    ];
+    let (_, page) = browser.done(&format!("{TEST}/upstreams/new"), &fields).await?;
+    assert!(page.contains("<code>h.test</code>"));
+    let path = format!("{TEST}/upstreams/second");
+    let page = browser.page(&path).await?;
+    let reply = browser.submit_from(&page, &format!("{path}/delete"), &[]).await?;
+    browser.follow(reply).await?;
+    let page = browser.page(&format!("{TEST}/upstreams")).await?;
+    let remove = format!("{TEST}/upstreams/default/nodes/remove");
+    let reply = browser.submit_from(&page, &remove, &[]).await?;
+    let (_, page) = browser.follow(reply).await?;
+    assert!(words(&page).contains("No nodes"), "{}", words(&page));
+
+    let consumer = [("action", "save"), ("name", "app"), ("/labels", "team=a")];
+    let (_, page) = browser.done("/groups/test/consumers/new", &consumer).await?;
+    assert!(page.contains("/groups/test/consumers/app"));
+    let page = browser.page("/groups/test/consumers/app").await?;
+    let reply = browser.submit_from(&page, "/groups/test/consumers/app/delete", &[]).await?;
+    let (_, page) = browser.follow(reply).await?;
+    assert!(words(&page).contains("No consumer yet"), "{}", words(&page));
+
+    let (_, page) = browser.done(&format!("{TEST}/versions"), &[("message", "first")]).await?;
+    assert!(words(&page).contains("httpbin is 1.0.0 now."), "{}", words(&page));
+    let page = browser.page(TEST).await?;
+    let delete = format!("{TEST}/delete");
+    let reply = browser.submit_from(&page, &delete, &[("confirm", "other")]).await?;
+    let (_, page) = browser.follow(reply).await?;
+    assert!(words(&page).contains("Nothing was deleted"), "{}", words(&page));
+    let reply = browser.submit_from(&page, &delete, &[("confirm", "httpbin")]).await?;
+    let (at, page) = browser.follow(reply).await?;
+    assert_eq!(at, "/groups/test");
+    assert!(words(&page).contains("No service yet"), "{}", words(&page));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_of_a_controller_is_only_looked_at() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    browser.apply("test", Operation::PatchGroup { patch: json!({"type": "ingress"}) })?;
+    for path in ["/groups/test", TEST, &format!("{TEST}/hosts"), &format!("{TEST}/upstreams")] {
+        let page = browser.page(path).await?;
+        assert!(words(&page).contains("of type ingress"), "{path}");
+        for form in ["/services/new", "Add Node", "nodes/remove", "/hosts/remove", "/sync\""] {
+            assert!(!page.contains(form), "{path}: {form}");
+        }
+    }
+    let page = browser.page("/groups/uat").await?;
+    let csrf = form(&page, "/logout")?.remove(0).1;
+    let fields = [("csrf", &*csrf), ("host", "x.test")];
+    let reply = browser.post_raw(&format!("{TEST}/hosts"), &fields, &[]).await?;
+    assert!(words(&reply.text).contains("read-only"), "{}", words(&reply.text));
+    Ok(())
+}

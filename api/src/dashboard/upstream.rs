@@ -1,0 +1,171 @@
+//! Upstreams of a service in a group as things to edit: parts of the runtime.
+
+use axum::Extension;
+use axum::extract::State;
+use refgate_core::change::Operation;
+use refgate_core::diagnostic::Diagnostic;
+use refgate_core::json::join;
+use refgate_core::name::{GroupName, ServiceName, UpstreamName};
+use serde_json::{Map, Value, json};
+
+use super::editor::{Condition, Editor, Subject};
+use super::form::{Faults, Posted, Section, set};
+use super::page::{Asked, Visitor, crumb};
+use super::parts::service_path;
+use super::settings::{
+    ServiceAt, fault, name_field, of_json, of_runtime, parsed, perform, service_crumbs,
+};
+use super::{Answer, fields};
+use crate::http::Api;
+use crate::http::path::{At, Segment};
+use crate::problem::{Kind, Problem};
+
+impl Segment for UpstreamName {
+    const PARAMETER: &'static str = "upstream";
+}
+
+struct UpstreamSubject {
+    service: ServiceName,
+    /// The upstream, unless it is new.
+    upstream: Option<UpstreamName>,
+    /// The runtime that it is part of.
+    runtime: Value,
+}
+
+impl Subject for UpstreamSubject {
+    fn sections(&self, _: &Value, posted: &Posted) -> Vec<Section> {
+        let mut sections = fields::upstream("");
+        if self.upstream.is_none() {
+            let mut name = name_field("name", "Name", posted);
+            if posted.get("name").is_none() && self.runtime["upstreams"].get("default").is_none() {
+                name = name.holding("default");
+            }
+            sections.insert(0, Section::new("Upstream", vec![name]));
+        }
+        sections
+    }
+
+    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults> {
+        let name = match &self.upstream {
+            Some(upstream) => upstream.clone(),
+            None => parsed::<UpstreamName>(posted, "name")?,
+        };
+        if self.upstream.is_none() && self.runtime["upstreams"].get(name.as_str()).is_some() {
+            return Err(fault("name", "There is an upstream of this name."));
+        }
+        let mut runtime = self.runtime.clone();
+        set(&mut runtime, &join("/upstreams", name.as_str()), Some(document));
+        Ok(Operation::PutRuntime { service: self.service.clone(), document: runtime })
+    }
+
+    fn locate(&self, finding: &Diagnostic) -> Option<String> {
+        let pointer = of_runtime(&self.service, finding)?;
+        let rest = pointer.strip_prefix("/upstreams/")?;
+        let (name, below) = rest.split_once('/').map_or((rest, ""), |(name, below)| (name, below));
+        let ours = self.upstream.as_ref().is_none_or(|upstream| upstream.as_str() == name);
+        ours.then(|| if below.is_empty() { String::new() } else { format!("/{below}") })
+    }
+}
+
+/// An upstream with every default.
+pub(super) fn empty_upstream() -> Value {
+    json!({
+        "nodes": [], "scheme": "http", "pass_host": "pass", "upstream_host": "",
+        "balancer": {"type": "roundrobin"}, "retry_on": ["connect"], "retry_timeout": 0,
+        "timeout": {"connect": 6, "send": 60, "read": 60},
+        "keepalive": {"size": 320, "idle_timeout": 60, "requests": 1000},
+        "tls": {"verify": true, "ca": "", "client_certificate": ""}, "max_in_flight": 0,
+    })
+}
+
+async fn upstream_desk(
+    api: &Api,
+    group: GroupName,
+    service: ServiceName,
+    upstream: Option<UpstreamName>,
+) -> Result<Editor<UpstreamSubject>, Problem> {
+    let (g, s) = (group.clone(), service.clone());
+    let runtime = api.store.read(move |repository| repository.runtime(&g, &s)).await?;
+    let back = format!("{}/upstreams", service_path(&group, &service));
+    let mut crumbs = service_crumbs(&group, &service);
+    crumbs.push(crumb("Upstreams", &*back));
+    let (title, verb, delete, document) = match &upstream {
+        Some(name) => {
+            let found = runtime.value["upstreams"].get(name.as_str()).cloned();
+            let document = found.ok_or_else(|| no_upstream(name, &service, &group))?;
+            (format!("Upstream {name}"), "Save", Some(format!("{back}/{name}/delete")), document)
+        }
+        None => ("Add upstream".to_owned(), "Add upstream", None, empty_upstream()),
+    };
+    Ok(Editor {
+        subject: UpstreamSubject { service, upstream, runtime: runtime.value },
+        group,
+        title,
+        lead: "Upstreams belong to the group and are never promoted.".to_owned(),
+        crumbs,
+        document,
+        condition: Condition::Same(runtime.etag),
+        back,
+        verb,
+        delete,
+    })
+}
+
+/// What is said of an upstream that is not there.
+pub(super) fn no_upstream(
+    upstream: &UpstreamName,
+    service: &ServiceName,
+    group: &GroupName,
+) -> Problem {
+    let detail = format!("there is no upstream {upstream} of service {service} in group {group}");
+    Problem::new(Kind::NotFound, detail)
+}
+
+pub(super) async fn add(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service)): ServiceAt,
+    asked: Asked,
+) -> Answer {
+    upstream_desk(&api, group, service, None).await?.show(&visitor, of_json(&asked))
+}
+
+pub(super) async fn create(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service)): ServiceAt,
+    Extension(posted): Extension<Posted>,
+) -> Answer {
+    upstream_desk(&api, group, service, None).await?.take(&api, &visitor, &posted).await
+}
+
+type UpstreamAt = At<(GroupName, ServiceName, UpstreamName)>;
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service, upstream)): UpstreamAt,
+    asked: Asked,
+) -> Answer {
+    upstream_desk(&api, group, service, Some(upstream)).await?.show(&visitor, of_json(&asked))
+}
+
+pub(super) async fn save(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service, upstream)): UpstreamAt,
+    Extension(posted): Extension<Posted>,
+) -> Answer {
+    upstream_desk(&api, group, service, Some(upstream)).await?.take(&api, &visitor, &posted).await
+}
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group, service, upstream)): UpstreamAt,
+) -> Answer {
+    let back = format!("{}/upstreams", service_path(&group, &service));
+    let gone = Map::from_iter([(upstream.to_string(), Value::Null)]);
+    let patch = json!({"upstreams": gone});
+    perform(&api, &visitor, group, Operation::PatchRuntime { service, patch }, &back).await
+}

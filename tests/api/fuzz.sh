@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# `make api-fuzz`: schemathesis reads the document of the API from a live control plane with gateways and
+# asks whatever the document allows, and much that it does not. An answer of 5xx is an error, and so is
+# one that the document does not tell of: its status, its content type, its headers, its body; so is a
+# request that breaks the document and is taken all the same.
+#
+# schemathesis comes from PyPI into a virtual environment under the target directory, once. The event stream
+# does not end by itself and is left out; tests of the handlers hold it to the document.
+#
+#   REFGATE_BIN            the refgate to ask (it is built)
+#   REFGATE_FUZZ_SECONDS   how long (60)
+#   REFGATE_FUZZ_SEED      for the same requests again (another one each time)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+die() { printf 'api-fuzz: %s\n' "$*" >&2; exit 1; }
+
+target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+environment=$target/schemathesis
+version=4.32.5
+if [[ ! -x $environment/bin/st ]] || [[ $("$environment/bin/st" --version) != *" $version" ]]; then
+  python3 -m venv "$environment" || die "python3 with venv is needed (Debian: python3-venv)"
+  "$environment/bin/pip" install --quiet "schemathesis==$version"
+fi
+if [[ -z ${REFGATE_BIN:-} ]]; then
+  cargo build --quiet --package refgate --bin refgate
+  REFGATE_BIN=$target/debug/refgate
+fi
+mkdir -p "$target/tmp"
+work=$(mktemp -d "$target/tmp/refgate-api-fuzz-XXXXXX")
+started=()
+cleanup() {
+  for id in "${started[@]}"; do
+    kill "$id" 2>/dev/null || true
+    wait "$id" 2>/dev/null || true
+  done
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+# The first line of a file that matches; waits for it.
+line() {
+  for _ in $(seq 600); do
+    if sed -n "s|^$2||p" "$1" | grep -m1 .; then return; fi
+    sleep 0.1
+  done
+  die "nothing like '$2' in $1: $(tail -5 "$1" "$work/refgate.err")"
+}
+
+export REFGATE_ADMIN_TOKEN=rg-token-of-the-api-fuzz
+"$REFGATE_BIN" up --data-dir "$work/data" --listen 127.0.0.1:0 \
+  --gateway test=127.0.0.1:0 --gateway uat=127.0.0.1:0 >"$work/refgate.out" 2>"$work/refgate.err" &
+started+=($!)
+control=$(line "$work/refgate.out" 'refgate: control plane ')
+
+ask() {
+  curl --silent --show-error --fail-with-body --noproxy '*' --output "$work/answer" \
+    --header "Authorization: Bearer $REFGATE_ADMIN_TOKEN" --header 'Content-Type: application/json' "$@" \
+    || die "$(cat "$work/answer")"
+}
+# Something to find: a service with a version in two groups, and one of each object.
+ask --request PUT "$control/v1/groups/test/services/httpbin" --data '{
+  "routes": {"get-headers": {"paths": ["/headers"], "methods": ["GET"]}},
+  "runtime": {"upstreams": {"default": {"nodes": [{"host": "127.0.0.1", "port": 9}]}}}}'
+ask --request POST "$control/v1/groups/test/services/httpbin/sync" --data '{"to": "uat", "version": "1.0.0"}'
+ask --request PUT "$control/v1/groups/test/consumers/mobile-app" \
+  --data '{"credentials": {"main": {"type": "key-auth", "key": "$env://KEY"}}}'
+ask --request PUT "$control/v1/groups/test/global-rules/httpbin" --data '{"description": "for all"}'
+commit=$(git -C "$work/data/config.git" rev-parse refs/heads/test)
+
+# Names of what is there, so that requests come further than to a 404.
+cat >"$work/schemathesis.toml" <<TOML
+[parameters]
+"path.group" = ["test", "uat"]
+"path.service" = ["httpbin", "orders"]
+"path.route" = ["get-headers", "all"]
+"path.consumer" = ["mobile-app", "other"]
+"path.rule" = ["httpbin", "other"]
+"path.version" = ["1.0.0", "1.1.0"]
+"path.commit" = "$commit"
+TOML
+
+started_at=$SECONDS
+NO_PROXY='*' no_proxy='*' "$environment/bin/st" --config-file "$work/schemathesis.toml" run \
+  "$control/v1/openapi.json" --url "$control" --header "Authorization: Bearer $REFGATE_ADMIN_TOKEN" \
+  --exclude-path-regex '/events$' --phases examples,coverage,fuzzing \
+  --checks all --exclude-checks positive_data_acceptance \
+  --max-time "${REFGATE_FUZZ_SECONDS:-60}" --request-timeout 30 --workers 1 --continue-on-failure \
+  ${REFGATE_FUZZ_SEED:+--seed "$REFGATE_FUZZ_SEED"} --warnings off --no-color \
+  || { tail -20 "$work/refgate.err" >&2; die "see above"; }
+# What was answered how often, by the control plane's own count.
+curl --silent --noproxy '*' "$control/metrics" | awk '
+  /^refgate_http_requests_total/ { match($0, /status="[0-9]+"/); count[substr($0, RSTART + 8, 3)] += $NF }
+  END { for (status in count) printf "%s: %d\n", status, count[status] }' | sort | paste -sd' '
+if grep -q panicked "$work/refgate.err"; then grep panicked "$work/refgate.err" >&2; die "a request panicked"; fi
+printf 'api-fuzz: nothing found in %s s\n' "$((SECONDS - started_at))"
