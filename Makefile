@@ -1,6 +1,6 @@
 # The targets are the steps of CI; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ci conformance api-fuzz bench bench-gateway bench-reload bench-router bench-store bench-push pgo soak soak-reload fmt clean
+.PHONY: help setup demo test lint ci conformance api-fuzz bench bench-gateway bench-reload bench-idle bench-router bench-store bench-push pgo soak soak-reload fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ bench-gateway: setup ## CPU of one request beside an empty Pingora proxy, nginx,
 
 bench-reload: setup ## from a commit to serving it with up to 100,000 routes; memory, start (Linux, 2 minutes)
 	@python3 tests/bench/reload.py
+
+bench-idle: setup ## memory of connections that rest between requests (Linux, 1 minute)
+	@python3 tests/bench/idle.py
 
 bench-router: setup ## the router by itself, with up to 100,000 routes
 	cargo bench -p refgate-proxy --bench router

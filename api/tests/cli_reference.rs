@@ -15,8 +15,15 @@ const HEAD: &str = "\
 <!-- Made of the help texts by `api/tests/cli_reference.rs`; do not edit by hand. -->
 
 Client commands ask a control plane at `--server` (or `REFGATE_SERVER`) with the token of `--token`
-(or `REFGATE_TOKEN`). They print a table on a terminal, plain aligned text into a pipe, and exactly
-what the API answered with `-o json`; everything that is not the answer goes to standard error.
+(or `REFGATE_TOKEN`); without them, the one that `refgate login` keeps. They print a table on a
+terminal, plain aligned text into a pipe, exactly what the API answered with `-o json` or `-o yaml`,
+and names alone with `-o name`; everything that is not the answer goes to standard error. Colours are
+for terminals, and not where `NO_COLOR` is set.
+
+Every write takes `--dry-run`, which shows what would change and changes nothing. Before a group
+labelled `env: production`, or called `production`, is changed, the plan is shown and a question
+asked. `--yes` skips that. Where standard input or standard error is no terminal, as in a script,
+nothing is asked and the change is made.
 
 | exit code | meaning |
 |---|---|

@@ -7,7 +7,7 @@
 
 pub(crate) mod compile;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::certificate::Certificates;
 use crate::metrics::RouteCounters;
 use crate::router::rule::Rule;
 use crate::router::{Candidate, Router};
+use crate::upstream::checks::Check;
 use crate::upstream::{Times, Upstream};
 
 /// Everything that a request needs to know.
@@ -46,6 +47,23 @@ impl Snapshot {
         let services = self.services.values().map(|compiled| &compiled.service);
         services.flat_map(|service| service.upstreams.values()).map(AsRef::as_ref)
     }
+
+    /// Ends the checks that the one after this does not have any more. A request may hold this one
+    /// for days, and nobody should be asked for all that time for its sake.
+    pub(crate) fn end_checks(&self, next: &Self) {
+        for (name, before) in &self.services {
+            let after = next.services.get(name);
+            if after.is_some_and(|after| Arc::ptr_eq(before, after)) {
+                continue;
+            }
+            let still: HashSet<*const Check> =
+                after.iter().flat_map(|after| after.checks()).map(Arc::as_ptr).collect();
+            before
+                .checks()
+                .filter(|check| !still.contains(&Arc::as_ptr(check)))
+                .for_each(|it| it.end());
+        }
+    }
 }
 
 /// A service that compiled, with the configuration that it was compiled from.
@@ -53,6 +71,13 @@ impl Snapshot {
 struct Compiled {
     source: Arc<ServiceConfig>,
     service: Service,
+}
+
+impl Compiled {
+    fn checks(&self) -> impl Iterator<Item = &Arc<Check>> {
+        let nodes = self.service.upstreams.values().flat_map(|upstream| &upstream.nodes);
+        nodes.filter_map(|node| node.check.as_ref())
+    }
 }
 
 /// The compiled form of a service.

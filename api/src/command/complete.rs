@@ -32,7 +32,7 @@ pub fn answer_shell() {
 fn with_names(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|argument| {
         let called = argument.get_value_names().and_then(|names| names.first());
-        let completer = match called.map(|name| name.as_str()) {
+        let completer = match called.map(clap::builder::Str::as_str) {
             Some("GROUP") => ArgValueCompleter::new(of(groups)),
             Some("SERVICE") => ArgValueCompleter::new(of(services)),
             Some("ROUTE") => ArgValueCompleter::new(of(routes)),

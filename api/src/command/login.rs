@@ -144,7 +144,7 @@ fn list(contexts: &Contexts, output: &mut Output) -> Result<(), Failure> {
     };
     let body = json!({"items": items, "next": null});
     let empty = "no server is kept: `refgate login --server URL` keeps one";
-    Ok(output.list(&body, &names, |name| name.to_string(), table, empty)?)
+    Ok(output.list(&body, &names, ToString::to_string, table, empty)?)
 }
 
 impl Keeping for UseArgs {

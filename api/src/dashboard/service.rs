@@ -7,20 +7,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use refgate_core::change::Operation;
 use refgate_core::name::{GroupName, ServiceName};
-use refgate_core::view::{EventView, HistoryFilter, MatrixRow, ServiceView, VersionView};
+use refgate_core::view::{EventView, HistoryFilter, MatrixRow, ServiceView};
 use serde_json::{Map, Value, json};
 
-use super::editor;
 use super::form::Posted;
 use super::group::Head as GroupHead;
 use super::page::{Frame, Visitor, html, html_with};
 use super::parts::{Badge, CommitLink, EventRow, LiveState, When, remedy, service_path};
-use super::settings::{group_crumbs, perform};
+use super::settings::{ServiceAt, group_crumbs, perform};
 use super::words::{plain, pretty};
 use super::{Answer, overview};
 use crate::http::Api;
 use crate::http::path::At;
-use crate::http::write::Done;
 use crate::problem::Problem;
 
 /// Events on the first tab.

@@ -6,18 +6,17 @@ use axum::Extension;
 use axum::extract::State;
 use refgate_core::change::Operation;
 use refgate_core::diagnostic::Diagnostic;
-use refgate_core::json::join;
-use refgate_core::name::{GroupName, RouteName, ServiceName, UpstreamName};
+use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::repository::Repository;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::editor::{Condition, Editor, Subject, written_to};
-use super::form::{Faults, Field, Kind, Posted, Section, patch, set};
+use super::form::{Faults, Field, Kind, Posted, Section, patch};
 use super::page::{Asked, Crumb, Visitor, crumb};
 use super::parts::service_path;
 use super::{Answer, fields};
 use crate::http::Api;
-use crate::http::path::{At, Segment};
+use crate::http::path::At;
 use crate::http::write::Done;
 use crate::problem::{self, Problem};
 

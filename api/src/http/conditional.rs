@@ -60,6 +60,10 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Vec<String>, Problem> {
     for value in headers.get_all(&name) {
         let unreadable = || malformed(&format!("the header {name} holds no entity tag"));
         let text = value.to_str().map_err(|_| unreadable())?;
+        // A client whose tag went missing means to be guarded.
+        if text.trim().is_empty() {
+            return Err(unreadable());
+        }
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let strong = part.strip_prefix("W/").unwrap_or(part);
             let inner = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -112,6 +116,7 @@ mod tests {
         for (name, value) in [
             (header::IF_MATCH, "abc"),
             (header::IF_MATCH, r#""a", "b""#),
+            (header::IF_MATCH, ""),
             (header::IF_NONE_MATCH, r#""a""#),
         ] {
             assert!(read(name, value).is_err(), "{value}");

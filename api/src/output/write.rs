@@ -71,7 +71,7 @@ fn each(
 /// Shows a plan to somebody who is then asked.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn preview(out: &mut Output, answer: &Answer) -> Result<Ending, WriteError> {
     each(out, answer, "", "")
 }

@@ -2,7 +2,8 @@
 //!
 //! A route says which requests are taken, so paths and methods are carried, names and summaries
 //! with them. Schemas, parameters and answers are not the gateway's to check; what an author may
-//! take for carried is told in the notes. Paths in [`operation`], addresses in [`server`].
+//! take for carried is told in the notes. Paths in `operation.rs`, addresses in
+//! `server.rs`.
 
 use std::collections::BTreeSet;
 

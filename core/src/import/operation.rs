@@ -28,7 +28,7 @@ pub(super) fn pattern(base: &str, path: &str) -> Result<Pattern, String> {
         (base, path) => format!("{base}{path}"),
     };
     let segments: Vec<Segment> = whole.split('/').skip(1).map(Segment::of).collect();
-    if segments.iter().all(|segment| segment.is_whole()) {
+    if segments.iter().all(Segment::is_whole) {
         let mut taken: Vec<String> = Vec::new();
         let (mut text, mut renamed) = (String::new(), Vec::new());
         for segment in &segments {

@@ -18,12 +18,9 @@ impl Server {
     pub(super) fn read(server: &Value) -> Self {
         let mut notes = Vec::new();
         let url = server["url"].as_str().unwrap_or("/");
-        let url = match filled_in(url, &server["variables"], &mut notes) {
-            Some(url) => url,
-            None => {
-                notes.push(format!("the server {url} was left out: a variable has no default"));
-                return Self { notes, ..Self::default() };
-            }
+        let Some(url) = filled_in(url, &server["variables"], &mut notes) else {
+            notes.push(format!("the server {url} was left out: a variable has no default"));
+            return Self { notes, ..Self::default() };
         };
         let url = url.split(['?', '#']).next().unwrap_or_default();
         let (scheme, rest) = match url.split_once("://") {

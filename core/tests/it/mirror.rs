@@ -56,16 +56,11 @@ fn updates_lead_where_the_repository_is() {
         Box::new(|| drop(f.put("test", "httpbin", httpbin()).expect("created"))),
         Box::new(|| drop(f.put("test", "other", json!({})).expect("created"))),
         Box::new(|| {
-            drop(
-                f.patch("test", "httpbin", json!({"routes": {"x": {"paths": ["/x"]}}}))
-                    .expect("patched"),
-            )
+            f.patch("test", "httpbin", json!({"routes": {"x": {"paths": ["/x"]}}}))
+                .expect("patched");
         }),
         Box::new(|| {
-            drop(
-                f.apply("test", Operation::DeleteService { service: name("other") })
-                    .expect("deleted"),
-            )
+            f.apply("test", Operation::DeleteService { service: name("other") }).expect("deleted");
         }),
         // What no check lets through: a fault, and things that are no documents.
         Box::new(|| push(&f, "services/httpbin/routes/x.json", "{\"paths\": 7}\n")),

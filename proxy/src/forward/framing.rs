@@ -9,6 +9,7 @@ use http::header::{
 };
 use pingora::Result;
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
 /// What is wrong with how a request is framed.
@@ -39,6 +40,21 @@ pub(crate) fn defect<B: AsRef<[u8]>>(
         }
     }
     None
+}
+
+/// How many bytes of its connection a request in HTTP/1 takes, header and body; nothing when only
+/// reading it to its end tells.
+pub(crate) fn length(session: &Session) -> Option<u64> {
+    let ServerSession::H1(http1) = session.as_downstream() else { return None };
+    let headers = &session.req_header().headers;
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    let body = match headers.get(CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok()?.parse().ok()?,
+        None => 0,
+    };
+    u64::try_from(http1.get_headers_raw_bytes().len()).ok()?.checked_add(body)
 }
 
 /// Makes one number of a length that an answer says more than once: Pingora has seen that all are the

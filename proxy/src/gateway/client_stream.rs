@@ -80,8 +80,10 @@ pub(crate) struct ClientStream {
     /// Bytes that were read of the connection.
     came: u64,
     /// How many of them belong to requests that the proxy has taken; [`UNKNOWN`] from the first
-    /// one on whose length is not in its header.
+    /// one on whose length cannot be told from its header.
     taken: AtomicU64,
+    /// Whether the header of the current request is known to be as long as it seems.
+    is_plain: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -112,6 +114,7 @@ impl ClientStream {
             requests: AtomicU32::new(0),
             came: 0,
             taken: AtomicU64::new(0),
+            is_plain: false,
             timer: None,
         }
     }
@@ -126,6 +129,7 @@ impl ClientStream {
     pub(crate) fn request_began(&self, length: Option<u64>) {
         let before = self.taken.load(Ordering::Relaxed);
         // Unknown stays unknown: nothing is larger.
+        let length = length.filter(|_| self.is_plain);
         let taken = length.map_or(UNKNOWN, |length| before.saturating_add(length));
         self.taken.store(taken, Ordering::Relaxed);
         self.reading.begin();
@@ -142,6 +146,11 @@ impl ClientStream {
     /// Whether nothing was read beyond the requests so far: whatever comes next is still to be read.
     pub(super) fn is_between_requests(&self) -> bool {
         self.came == self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether Pingora will take the header of the request that begins now as it came.
+    pub(super) fn request_begins(&mut self, is_plain: bool) {
+        self.is_plain = is_plain;
     }
 
     /// From here on the client may rest, as long as that is allowed between two requests.
@@ -511,6 +520,7 @@ mod tests {
     async fn what_was_read_is_known_to_belong_to_requests() {
         let (mut client, mut stream) = pair().await;
         assert!(stream.is_between_requests());
+        stream.request_begins(true);
         client.write_all(b"onetwothree").await.unwrap();
         let mut bytes = [0; 6];
         stream.read_exact(&mut bytes).await.unwrap();
@@ -519,7 +529,7 @@ mod tests {
         stream.request_began(Some(3));
         assert!(stream.is_between_requests());
         stream.read_exact(&mut bytes[..5]).await.unwrap();
-        stream.request_began(None);
+        stream.request_begins(false);
         stream.request_began(Some(5));
         assert!(!stream.is_between_requests(), "nobody knows any more");
     }

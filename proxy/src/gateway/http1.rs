@@ -39,6 +39,7 @@ pub(super) async fn serve<A>(
         } else {
             None
         };
+        stream.request_begins(begin.as_deref().is_some_and(is_plain));
         let mut session = ServerSession::new_http1(stream);
         match settings.take() {
             Some(settings) => settings.apply_to_session(&mut session),
@@ -76,5 +77,43 @@ async fn next_request(stream: &mut ClientStream, shutdown: &mut ShutdownWatch) -
         biased;
         begin = begin => begin,
         _ = shutdown.wait_for(|stop| *stop) => None,
+    }
+}
+
+/// Whether a request line is there as a whole, and of such bytes that Pingora changes nothing in it:
+/// some it would escape, and the header would look longer than it was.
+fn is_plain(begin: &[u8]) -> bool {
+    let mut spaces = 0;
+    for (index, byte) in begin.iter().enumerate() {
+        match byte {
+            b'\r' => return spaces == 2 && begin.get(index + 1) == Some(&b'\n'),
+            b' ' => spaces += 1,
+            b'"' | b'<' | b'>' | b'`' | b'\\' | b'^' | b'{' | b'|' | b'}' => return false,
+            b'!'..=b'~' => {}
+            _ => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pingora_might_escape_is_not_plain() {
+        assert!(is_plain(b"GET /a%20b?c=[d]&e='f' HTTP/1.1\r\nHost: a\r\n"));
+        for line in [
+            "GET /a HTTP/1.1",
+            "GET /a b HTTP/1.1\r\n",
+            "GET /a HTTP/1.1\n",
+            "\r\nGET /",
+            "GET /a HTTP/1.1\rb HTTP/1.1\r\n",
+        ] {
+            assert!(!is_plain(line.as_bytes()), "{line:?}");
+        }
+        for byte in (0..=b' ').chain(0x7f..=0xff).chain(*b"\"<>") {
+            assert!(!is_plain(&[b"GET /", &[byte][..], b" HTTP/1.1\r\n"].concat()), "{byte}");
+        }
     }
 }

@@ -111,7 +111,9 @@ impl Applied {
         diagnostics.sort();
         let errors = diagnostics.iter().filter(|finding| finding.is_error()).count();
         let routes = compiled.snapshot.router.len();
-        self.shared.snapshot.store(Arc::new(compiled.snapshot));
+        let snapshot = Arc::new(compiled.snapshot);
+        self.shared.snapshot.store(Arc::clone(&snapshot));
+        previous.end_checks(&snapshot);
         self.retired.push(previous);
         self.shared.metrics.reloads.add(1);
         let (group, commit) = (&self.shared.group, config.commit);

@@ -1,9 +1,9 @@
 //! Health checks: who is asked, how often, and what is kept of it.
 //!
 //! A [`Check`] belongs to one node of one upstream. It is handed on from snapshot to snapshot as
-//! long as node and settings are the same, and its task ends when the last snapshot that has it is
-//! dropped, which the source sees to soon after it was replaced. When only settings change, the new
-//! check takes over what is thought of the node. Tasks run where the [`Registry`] says.
+//! long as node and settings are the same, and its task ends as soon as a snapshot without it is
+//! served, even while requests hold an older one. When only settings change, the new check takes over
+//! what is thought of the node. Tasks run where the [`Registry`] says.
 //!
 //! Next: [`crate::upstream::health`] for what outcomes mean, [`probe`] for how a node is asked,
 //! `compile/checks.rs` for how documents become this.
@@ -92,12 +92,19 @@ impl Check {
     }
 }
 
-impl Drop for Check {
-    fn drop(&mut self) {
+impl Check {
+    /// Asks the node no more. What is thought of it stays, for requests that know the node yet.
+    pub(crate) fn end(&self) {
         if let Some(task) = &self.task {
             task.abort();
         }
         self.health.leave(self.number);
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -285,6 +292,11 @@ mod tests {
         assert_eq!(old.upgrade().map(|probe| probe.timeout), Some(Duration::from_secs(1)));
         drop(second);
         while old.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // A request may hold what is replaced: its checks end all the same.
+        check(&third).end();
+        while Arc::strong_count(&check(&third).probe) > 1 {
             tokio::task::yield_now().await;
         }
         let last = Arc::downgrade(&check(&third).probe);

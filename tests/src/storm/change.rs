@@ -190,7 +190,7 @@ impl Behind {
             }
             Property::Route => {
                 let route = json!({"paths": ["/*"], "upstream": "zero", "priority": state / 2});
-                let there = state % 2 == 0;
+                let there = state.is_multiple_of(2);
                 vec![(file_of("route", "all"), if there { route } else { Value::Null })]
             }
             Property::Nodes => {

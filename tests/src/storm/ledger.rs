@@ -94,11 +94,14 @@ impl Ledger {
     /// A gateway says that it serves a commit. One that is not acknowledged yet says nothing.
     pub(crate) fn serves(&self, gateway: usize, commit: &str) {
         let mut written = lock(&self.written);
-        let Some((revision, at)) = written.commits.get(commit).copied() else { return };
-        if written.served[gateway] < revision {
-            written.served[gateway] = revision;
-            written.longest = written.longest.max(at.elapsed());
-        }
+        let Some((revision, _)) = written.commits.get(commit).copied() else { return };
+        // Never back: a gateway that went back would be believed.
+        let before = written.served[gateway];
+        written.served[gateway] = before.max(revision);
+        // A gateway may pass over some: they are served with the next one.
+        let with_it = |at: &&(u64, Instant)| at.0 > before && at.0 <= revision;
+        let longest = written.commits.values().filter(with_it).map(|at| at.1.elapsed()).max();
+        written.longest = written.longest.max(longest.unwrap_or_default());
     }
 
     /// Whether every gateway serves the newest of all that was acknowledged.
