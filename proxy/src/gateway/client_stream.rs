@@ -158,6 +158,15 @@ impl ClientStream {
         self.resting = Some(Instant::now());
     }
 
+    /// A request was answered. Of those that the proxy does not take nobody else says so, and their
+    /// connection would be cut when the time for the first header is over.
+    pub(super) fn answered(&mut self) {
+        if self.serves != Serves::Proxy {
+            self.header_deadline = None;
+            self.rest();
+        }
+    }
+
     /// What the proxy asks of reads.
     pub(crate) fn reading(&self) -> &Reading {
         &self.reading

@@ -55,6 +55,7 @@ pub(super) async fn serve<A>(
         // It is the one that was put in.
         let Ok(own) = reused.into_any().downcast() else { return };
         stream = own;
+        stream.answered();
     }
 }
 

@@ -77,6 +77,17 @@ fn headers_must_come_in_time() {
 }
 
 #[test]
+fn the_time_for_a_header_begins_anew_on_the_status_listener() {
+    let origin = Origin::start("one");
+    let world = world(&origin, Limits { header_timeout: SHORT, ..Limits::default() });
+    let mut client = Client::connect(world.gateway.status_address().unwrap());
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < 2 * SHORT {
+        assert_eq!(client.ask("GET", "status", "/healthz").status, 200);
+    }
+}
+
+#[test]
 fn bodies_must_go_on() {
     let origin = Origin::start("one");
     let world = world(&origin, Limits { transfer_timeout: SHORT, ..Limits::default() });

@@ -56,7 +56,12 @@ impl Drop for Program {
     fn drop(&mut self) {
         // Fails only when it has ended already.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.child.wait();
+        if std::thread::panicking() {
+            let mut log = String::new();
+            let _ = self.log.read_to_string(&mut log);
+            eprintln!("{status:?}\n{log}");
+        }
     }
 }
 
