@@ -174,3 +174,21 @@ pub(crate) fn files_touched(
     }
     Ok(touched)
 }
+
+/// What the file at this path of a group's tree is, for people: `route get of httpbin`. A path that
+/// no document belongs at is its own name.
+#[must_use]
+pub fn title(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').collect();
+    let stem = |name: &str| name.strip_suffix(".json").unwrap_or(name).to_owned();
+    match parts.as_slice() {
+        ["group.json"] => "settings of the group".to_owned(),
+        ["services", service, "service.json"] => format!("service {service}"),
+        ["services", service, "routes", route] => format!("route {} of {service}", stem(route)),
+        ["runtime", service] => format!("hosts and upstreams of {}", stem(service)),
+        ["consumers", name] => format!("consumer {}", stem(name)),
+        ["certificates", name] => format!("certificate {}", stem(name)),
+        ["global-rules", name] => format!("global rule {}", stem(name)),
+        _ => path.to_owned(),
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use refgate_core::diff::{Change, Op};
+use refgate_core::diff::{self, Change, Op};
 use refgate_core::json::join;
 use serde_json::Value;
 
@@ -83,20 +83,13 @@ impl Changes {
     }
 }
 
-/// What a file is, for people.
+/// What a file is, as a heading.
 pub(super) fn title(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').collect();
-    let stem = |name: &str| name.trim_end_matches(".json").to_owned();
-    match parts[..] {
-        ["group.json"] => "Settings of the group".to_owned(),
-        ["services", service, "service.json"] => format!("Service {service}"),
-        ["services", service, "routes", route] => format!("Route {} of {service}", stem(route)),
-        ["runtime", service] => format!("Hosts and upstreams of {}", stem(service)),
-        ["consumers", name] => format!("Consumer {}", stem(name)),
-        ["certificates", name] => format!("Certificate {}", stem(name)),
-        ["global-rules", name] => format!("Global rule {}", stem(name)),
-        _ => path.to_owned(),
+    let title = diff::title(path);
+    if title == path {
+        return title;
     }
+    title[..1].to_uppercase() + &title[1..]
 }
 
 fn whole(change: &&Change) -> Option<&'static str> {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use refgate_core::diff::title;
 use serde_json::Value;
 
 use super::Output;
@@ -27,22 +28,6 @@ pub fn print(out: &mut Output, changes: &[Change]) -> io::Result<()> {
         out.painted(colour, &line)?;
     }
     Ok(())
-}
-
-/// What a file of a group's tree is, for people.
-fn title(file: &str) -> String {
-    let parts: Vec<&str> = file.split('/').collect();
-    let stem = |name: &str| name.strip_suffix(".json").unwrap_or(name).to_owned();
-    match parts.as_slice() {
-        ["group.json"] => "settings of the group".to_owned(),
-        ["services", service, "service.json"] => format!("service {service}"),
-        ["services", service, "routes", route] => format!("route {} of {service}", stem(route)),
-        ["runtime", service] => format!("hosts and upstreams of {}", stem(service)),
-        ["consumers", name] => format!("consumer {}", stem(name)),
-        ["certificates", name] => format!("certificate {}", stem(name)),
-        ["global-rules", name] => format!("global rule {}", stem(name)),
-        _ => file.to_owned(),
-    }
 }
 
 /// The lines of changes, gathered by file.

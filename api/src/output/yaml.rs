@@ -46,6 +46,13 @@ fn entry(key: &str, value: &Value, depth: usize, out: &mut String) {
             out.push('\n');
             block(value, depth + 1, out);
         }
+        value => behind(value, depth, out),
+    }
+}
+
+/// Writes a value that is no object with keys behind what it belongs to, a key or a dash.
+fn behind(value: &Value, depth: usize, out: &mut String) {
+    match value {
         Value::Array(items) if !items.is_empty() => {
             out.push('\n');
             block(value, depth + 1, out);
@@ -73,16 +80,7 @@ fn element(item: &Value, depth: usize, out: &mut String) {
                 entry(key, value, depth + 1, out);
             }
         }
-        Value::Array(items) if !items.is_empty() => {
-            out.push('\n');
-            block(item, depth + 1, out);
-        }
-        Value::String(text) if is_lines(text) => lines(text, depth + 1, out),
-        item => {
-            out.push(' ');
-            out.push_str(&scalar(item));
-            out.push('\n');
-        }
+        item => behind(item, depth, out),
     }
 }
 
