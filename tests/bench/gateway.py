@@ -10,6 +10,7 @@ from that file, now or later by `gateway.py --show`. The method is in docs/perfo
   REFGATE_BENCH_ROUNDS      turns of each gateway (3)
   REFGATE_BENCH_ROUTES      sizes of the table ("1 1000 10000")
   REFGATE_BENCH_PROTOCOLS   "http1 h2"; h2 is HTTP/2 over TLS
+  REFGATE_BENCH_NODES       "one", the same node for all services, or "each", a node for each service (one)
   REFGATE_BENCH_GATEWAYS    "refgate empty-pingora nginx haproxy envoy"; NAME=PATH is another build of refgate
   REFGATE_BENCH_BIN         directory with refgate and empty-proxy (they are built)
   REFGATE_BENCH_PROFILE     the profile of cargo that builds them (dist)
@@ -47,6 +48,9 @@ def main():
     protocols = settings("PROTOCOLS", PROTOCOLS)
     if not set(protocols) <= set(PROTOCOLS):
         die(f"REFGATE_BENCH_PROTOCOLS: {' '.join(protocols)}: there are {' '.join(PROTOCOLS)}")
+    nodes = os.environ.get("REFGATE_BENCH_NODES", "one")
+    if nodes not in ("one", "each"):
+        die(f"REFGATE_BENCH_NODES: {nodes}: there are one and each")
     names = {asked.partition("=")[0] for asked in settings("GATEWAYS", peers.STARTS)}
     packages = {"nginx": "nginx", "openssl": "openssl", "git": "git", "taskset": "util-linux", "timeout": "coreutils", "wrk": "wrk"}
     if "h2" in protocols:
@@ -68,7 +72,7 @@ def main():
         "versions": {name: peers.version(*each) for name, each in chosen.items()}
         | {"upstream": output_of("nginx", "-v"), "wrk": output_of("wrk", "-v"), "h2load": output_of("h2load", "--version")},
         "settings": {
-            "seconds": seconds, "rounds": rounds, "connections": CONNECTIONS, "h2_connections": CLIENTS, "h2_streams": STREAMS,
+            "seconds": seconds, "rounds": rounds, "nodes": nodes, "connections": CONNECTIONS, "h2_connections": CLIENTS, "h2_streams": STREAMS,
             "access_log": "all but empty-pingora", "profile": os.environ.get("REFGATE_BENCH_PROFILE", "dist"),
         },
         "turns": [],
@@ -76,18 +80,19 @@ def main():
     report.heading(result)
     first, second = sorted(os.sched_getaffinity(0))[:2]
     for size in sizes:
-        measure(result, chosen, size, protocols, rounds, seconds, {first}, {second})
+        table = peers.Table(size, nodes == "each")
+        measure(result, chosen, table, protocols, rounds, seconds, {first}, {second})
     result["machine"]["load_after"] = [round(load, 2) for load in os.getloadavg()]
     say(f"\nraw: {keep(result_name('gateway') + '.json', result)}")
     show(result)
 
 
-def measure(result, chosen, size, protocols, rounds, seconds, core, other):
-    """All turns with a table of this size."""
+def measure(result, chosen, table, protocols, rounds, seconds, core, other):
+    """All turns with this table."""
     work = scratch("gateway")
-    table = peers.Table(size)
     chain, key = peers.certificate(work)
-    upstream = nginx_origin(work, other)
+    # Every address of the loopback network is this machine.
+    upstream = nginx_origin(work, other, "0.0.0.0" if table.own_nodes else "127.0.0.1")
     load = Load(work, table, other)
     setting = peers.Setting(work, table, upstream, chain, key, core)
     gateways = []
@@ -105,7 +110,7 @@ def measure(result, chosen, size, protocols, rounds, seconds, core, other):
                 figures = load.turn(protocol, gateway, seconds)
                 spent = gateway.process.cpu() - before
                 turn = {
-                    "routes": size, "protocol": protocol, "gateway": gateway.name, "round": number,
+                    "routes": table.routes, "protocol": protocol, "gateway": gateway.name, "round": number,
                     "requests": figures["requests"], "rps": figures["requests"] / figures["seconds"],
                     "cpu_us": spent * 1e6 / figures["requests"], "busy": spent / figures["seconds"],
                     "p50_us": figures["p50"], "p99_us": figures["p99"], "memory_mib": gateway.process.memory(),

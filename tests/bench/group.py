@@ -29,11 +29,11 @@ def route(number, more=()):
     return {"paths": [f"/r{number}/*", *more]}
 
 
-def runtime(port, hosts, prefix=""):
+def runtime(port, hosts, prefix="", address="127.0.0.1"):
     document = {"hosts": hosts}
     if prefix:
         document |= {"path_prefix": prefix, "strip_path_prefix": False}
-    nodes = [{"host": "127.0.0.1", "port": port}]
+    nodes = [{"host": address, "port": port}]
     return document | {"upstreams": {"default": {"nodes": nodes}}}
 
 

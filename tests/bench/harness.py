@@ -231,7 +231,7 @@ def free_port():
                 return port
 
 
-def nginx_origin(work, cores=None):
+def nginx_origin(work, cores=None, address="127.0.0.1"):
     """An nginx that answers 200 and three bytes to everything; gives its port."""
     place = Path(work, "origin")
     place.mkdir()
@@ -248,7 +248,7 @@ http {{
   keepalive_requests 100000000;
   keepalive_timeout 600s;
 {nginx_temporary(place)}
-  server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "ok\\n"; }} }}
+  server {{ listen {address}:{port} backlog=4096; location / {{ return 200 "ok\\n"; }} }}
 }}
 """)
     origin = Process(["nginx", "-c", place / "nginx.conf", "-p", place], place / "log", cores)

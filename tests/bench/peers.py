@@ -1,8 +1,8 @@
 """The gateways that `gateway.py` measures, each set up as its own documentation would have it.
 
 All have the same table: hosts, below each up to ten services told apart by a path prefix, ten routes
-a service, an upstream (and so a pool of connections) for each service. Each terminates TLS with the
-same certificate, adds X-Forwarded-*, and writes an access log to a file, in its own format and
+a service. Services have the same node, which Refgate sees by itself and the others are told by having
+one upstream (and so one pool of connections), or each has its own. Each terminates TLS with the same certificate, adds X-Forwarded-*, and writes an access log to a file, in its own format and
 buffered where it can. The empty Pingora proxy has neither table nor log.
 """
 
@@ -29,6 +29,17 @@ class Table:
     """Routes, the same for all."""
 
     routes: int
+    own_nodes: bool = False  # whether each service has a node of its own
+
+    def upstream(self, number):
+        """The upstream of a service, as those name it that have upstreams of their own: name and address."""
+        if not self.own_nodes:
+            return "u", "127.0.0.1"
+        return f"u{number}", f"127.1.{number // 250}.{number % 250 + 1}"
+
+    def upstreams(self):
+        """All upstreams, names and addresses."""
+        return dict(self.upstream(number) for _, below in self.hosts() for number, _, _ in below)
 
     def hosts(self):
         """Each host with its services, each of these with its number, its prefix and how many routes it has."""
@@ -100,7 +111,7 @@ def refgate(setting, name, program):
 
         def runtime(number):
             at = host(number // SERVICES)
-            return group.runtime(setting.upstream, [at], f"/s{number % SERVICES}")
+            return group.runtime(setting.upstream, [at], f"/s{number % SERVICES}", setting.table.upstream(number)[1])
 
         group.create(repository, setting.table.routes, runtime, {"default": pair})
     port, tls_port = free_port(), free_port()
@@ -125,13 +136,14 @@ def nginx(setting, name, program):
     port, tls_port, place = free_port(), free_port(), setting.work / name
     place.mkdir()
     log = place / "access.log"
-    upstreams, servers = [], []
+    servers = []
+    upstreams = [f"upstream {pool} {{ server {at}:{setting.upstream}; keepalive 64; keepalive_requests 100000000; }}"
+                 for pool, at in setting.table.upstreams().items()]
     for at, below in setting.table.hosts():
         locations = []
         for number, prefix, count in below:
-            upstreams.append(
-                f"upstream u{number} {{ server 127.0.0.1:{setting.upstream}; keepalive 64; keepalive_requests 100000000; }}")
-            locations += [f"location {prefix}/r{each}/ {{ proxy_pass http://u{number}; }}" for each in range(count)]
+            pool, _ = setting.table.upstream(number)
+            locations += [f"location {prefix}/r{each}/ {{ proxy_pass http://{pool}; }}" for each in range(count)]
         listen = f"listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl http2;"
         servers.append(f"server {{ {listen} server_name {at};\n" + "\n".join(locations) + "\nlocation / { return 404; } }")
     configuration = place / "nginx.conf"
@@ -168,11 +180,12 @@ http {{
 def haproxy(setting, name, program):
     port, tls_port, place = free_port(), free_port(), setting.work / name
     place.mkdir()
-    lines, backends = [], []
+    lines = []
+    backends = [f"backend {pool}\n  server node {at}:{setting.upstream}" for pool, at in setting.table.upstreams().items()]
     for at, below in setting.table.hosts():
         for number, prefix, count in below:
-            lines += [f"{at}{prefix}/r{each}/ u{number}" for each in range(count)]
-            backends.append(f"backend u{number}\n  server node 127.0.0.1:{setting.upstream}")
+            pool, _ = setting.table.upstream(number)
+            lines += [f"{at}{prefix}/r{each}/ {pool}" for each in range(count)]
     routes = place / "routes.map"
     routes.write_text("\n".join(lines) + "\n")
     configuration = place / "haproxy.cfg"
@@ -210,15 +223,17 @@ def envoy(setting, name, program):
     log = place / "access.log"
     kind = "type.googleapis.com/envoy.extensions"
     virtual_hosts, clusters = [], []
+    for pool, at in setting.table.upstreams().items():
+        node = {"address": {"socket_address": {"address": at, "port_value": setting.upstream}}}
+        clusters.append({
+            "name": pool, "type": "STATIC", "connect_timeout": "6s",
+            "load_assignment": {"cluster_name": pool, "endpoints": [{"lb_endpoints": [{"endpoint": node}]}]},
+        })
     for at, below in setting.table.hosts():
         routes = []
         for number, prefix, count in below:
-            routes += [{"match": {"prefix": f"{prefix}/r{each}/"}, "route": {"cluster": f"u{number}"}} for each in range(count)]
-            node = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": setting.upstream}}}
-            clusters.append({
-                "name": f"u{number}", "type": "STATIC", "connect_timeout": "6s",
-                "load_assignment": {"cluster_name": f"u{number}", "endpoints": [{"lb_endpoints": [{"endpoint": node}]}]},
-            })
+            pool, _ = setting.table.upstream(number)
+            routes += [{"match": {"prefix": f"{prefix}/r{each}/"}, "route": {"cluster": pool}} for each in range(count)]
         virtual_hosts.append({"name": at, "domains": [at], "routes": routes})
 
     def listener(what, at, more):

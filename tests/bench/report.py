@@ -15,7 +15,8 @@ def heading(result):
     machine, set_to = result["machine"], result["settings"]
     say(f"machine: {machine['cores']} cores, {machine['processor']}, load {' '.join(map(str, machine['load_before']))}")
     say("; ".join(f"{name}: {version}" for name, version in result["versions"].items() if version))
-    say(f"turns of {set_to['seconds']} s, {set_to['rounds']} of each; HTTP/1.1: {set_to['connections']} connections; "
+    nodes = "a node for each service" if set_to.get("nodes") == "each" else "one node for all services"
+    say(f"{nodes}; turns of {set_to['seconds']} s, {set_to['rounds']} of each; HTTP/1.1: {set_to['connections']} connections; "
         f"HTTP/2 over TLS: {set_to['h2_connections']} connections of {set_to['h2_streams']} streams; "
         f"access logs: {set_to['access_log']}")
 
@@ -67,7 +68,8 @@ def ratios(result, protocol):
                 cells.append("")
                 continue
             ratio = gateways["refgate"]["cpu_us"] / gateways[name]["cpu_us"]
-            budget = BUDGETS.get(name) if routes == BUDGET_ROUTES else None
+            budgeted = routes == BUDGET_ROUTES and result["settings"].get("nodes") != "each"
+            budget = BUDGETS.get(name) if budgeted else None
             verdict = f" ({'kept' if ratio <= budget else 'missed'}: {budget})" if budget else ""
             cells.append(f"{ratio:.2f}{verdict}")
         say(f"| {routes:,} | " + " | ".join(cells) + " |")

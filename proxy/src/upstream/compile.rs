@@ -28,7 +28,7 @@ use crate::reference;
 /// Compiles one upstream; findings are about `file`.
 pub(crate) struct Compiler<'c> {
     pub(crate) file: &'c str,
-    /// The upstream's name with its service: the pointer, and what connections belong to.
+    /// The upstream's name with its service: what findings and checks are about.
     pub(crate) owner: &'c str,
     /// The same upstream in the snapshot before.
     pub(crate) previous: Option<&'c Upstream>,
@@ -142,7 +142,7 @@ impl Compiler<'_> {
             weight: document.weight,
             priority: document.priority,
             host: HeaderValue::from_str(&host_header(&key, connections.scheme)).ok()?,
-            peer: connections.peer(&server_name(&key, pass_host), self.owner),
+            peer: connections.peer(&server_name(&key, pass_host), &key.host),
             check: None,
             state,
             key,

@@ -11,7 +11,6 @@ use pingora::upstreams::peer::HttpPeer;
 use super::address::Addresses;
 use super::address::resolver::Resolver;
 use super::checks::Check;
-use super::keepalive::Carried;
 
 /// A node of an upstream.
 #[derive(Debug)]
@@ -58,8 +57,6 @@ impl fmt::Display for NodeKey {
 #[derive(Debug)]
 pub(crate) struct NodeState {
     pub(crate) addresses: Addresses,
-    /// Requests that its connections have carried.
-    pub(crate) carried: Carried,
     in_flight: AtomicU32,
     latency: Latency,
 }
@@ -68,7 +65,6 @@ impl NodeState {
     pub(crate) fn new(key: &NodeKey, resolver: &Arc<Resolver>) -> Self {
         Self {
             addresses: Addresses::new(&key.host, key.port, resolver),
-            carried: Carried::default(),
             in_flight: AtomicU32::new(0),
             latency: Latency::default(),
         }

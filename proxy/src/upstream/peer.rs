@@ -38,19 +38,21 @@ impl Connections {
 
     /// A peer without an address yet.
     ///
-    /// `server_name` is what the node's certificate must be valid for; `owner` is what connections
-    /// belong to. Pingora shares connections between peers that hash alike, and neither the
+    /// `server_name` is what the node's certificate must be valid for; `host` is the node's, as it is
+    /// written. Pingora shares connections between peers that hash alike, and neither the
     /// certificates to trust nor the protocol are in its hash, of the certificate to show no more than
     /// its serial number: so they are in the group key, which stays the same from snapshot to
-    /// snapshot, and with it the pool.
-    pub(crate) fn peer(&self, server_name: &str, owner: &str) -> HttpPeer {
+    /// snapshot, and with it the pool. Upstreams that write the same node with the same settings
+    /// share its connections: a pool for each would hold more of them, and use each less often.
+    /// Two names of one address do not share, as its server may tell them apart by more than `Host`.
+    pub(crate) fn peer(&self, server_name: &str, host: &str) -> HttpPeer {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         // Without TLS the name would only split the pool.
         let tls = self.scheme.is_tls();
         let server_name = if tls { server_name.to_owned() } else { String::new() };
         let mut peer = HttpPeer::new(nowhere, tls, server_name);
         let mut hasher = DefaultHasher::new();
-        (owner, self.scheme.as_str(), self.verify).hash(&mut hasher);
+        (host, self.scheme.as_str(), self.verify, self.idle).hash(&mut hasher);
         self.ca.as_ref().map(|(_, text)| text).hash(&mut hasher);
         self.shown.as_ref().map(|shown| shown.hash).hash(&mut hasher);
         peer.group_key = hasher.finish();

@@ -11,6 +11,7 @@ use super::Upstream;
 use super::address::LookupError;
 use super::checks::Passive;
 use super::health::Outcome;
+use super::keepalive::CARRIED;
 use super::load::Place;
 use super::node::{InFlight, Node};
 use super::retry::Failure;
@@ -87,13 +88,13 @@ impl Tries {
 
     /// The request goes over this connection of the current node.
     pub(crate) fn connected(&mut self, upstream: &Upstream, connection: i32, reused: bool) {
-        let most = upstream.keepalive.requests;
-        if most > 0
-            && !upstream.http2
-            && let Some(current) = self.current.as_mut()
-            && let Some(node) = upstream.nodes.get(current.node)
-        {
-            current.last = node.state.carried.one_more(connection, reused) >= most;
+        if upstream.http2 {
+            return;
+        }
+        // Counted whether this upstream asks or not: another one may, of the same connection.
+        let (carried, most) = (CARRIED.one_more(connection, reused), upstream.keepalive.requests);
+        if let Some(current) = self.current.as_mut() {
+            current.last = most > 0 && carried >= most;
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::origin::Origin;
-use crate::world::{World, runtime};
+use crate::world::{World, runtime, service};
 
 #[test]
 fn connections_carry_as_many_requests_as_they_may() {
@@ -66,4 +66,30 @@ fn as_many_connections_stay_open_as_may() {
     assert_eq!(at_once(&world, &origin, 2), [0, 1]);
     assert_eq!(at_once(&world, &origin, 3), [0, 1, 4]);
     wait_until_open(&origin, 2);
+}
+
+#[test]
+fn upstreams_share_connections_when_node_and_settings_are_the_same() {
+    let origin = Origin::start("one");
+    let named = json!({"host": "localhost", "port": origin.address.port()});
+    let upstreams = [
+        ("a", json!({"nodes": [origin.node()]})),
+        ("b", json!({"nodes": [origin.node()], "keepalive": {"requests": 3}})),
+        ("shorter", json!({"nodes": [origin.node()], "keepalive": {"idle_timeout": 30}})),
+        ("none", json!({"nodes": [origin.node()], "keepalive": {"size": 0}})),
+        ("named", json!({"nodes": [named]})),
+    ];
+    let service_of = |(name, upstream): &(&str, Value)| {
+        service(name, json!({"paths": [format!("/{name}")]}), runtime(upstream.clone()))
+    };
+    let world = World::new(&upstreams.iter().flat_map(service_of).collect::<Vec<_>>());
+    let mut client = world.client();
+    let mut over = |path: &str| client.ask("GET", "a.com", path).json()["connection"].clone();
+    let first = over("/a");
+    assert_eq!(over("/b"), first);
+    assert_ne!(over("/shorter"), first, "its connections may rest for less long");
+    assert_ne!(over("/none"), first, "it has a connection for each request");
+    assert_ne!(over("/named"), first, "another name of the same address");
+    assert_eq!(over("/b"), first, "the third request: asked to close");
+    assert_ne!(over("/a"), first);
 }
