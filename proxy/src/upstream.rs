@@ -19,13 +19,14 @@ pub(crate) mod node;
 pub(crate) mod peer;
 pub(crate) mod retry;
 pub(crate) mod tries;
-mod upgrade;
+pub(crate) mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use refgate_core::name::CertificateName;
+use smallvec::SmallVec;
 
 use self::balancer::Balancer;
 use self::checks::Policy;
@@ -41,7 +42,7 @@ pub(crate) struct Upstream {
     /// The nodes, in the order of the document.
     pub(crate) nodes: Vec<Node>,
     /// Positions of nodes that are not drained, by tier, the highest priority first.
-    pub(crate) tiers: Vec<Vec<usize>>,
+    pub(crate) tiers: Tiers,
     pub(crate) balancer: Balancer,
     pub(crate) retry: RetryPolicy,
     pub(crate) times: Times,
@@ -49,7 +50,7 @@ pub(crate) struct Upstream {
     /// Whether nodes that speak HTTP/2 are told of the client's `TE: trailers`.
     pub(crate) http2: bool,
     /// What is made of the nodes' health; nothing without checks.
-    pub(crate) health: Option<Policy>,
+    pub(crate) health: Option<Box<Policy>>,
     /// How many requests may be in flight; 0: any number.
     pub(crate) limit: u32,
     /// How many are; outlives the snapshot.
@@ -57,14 +58,14 @@ pub(crate) struct Upstream {
     /// How long connections to its nodes live.
     pub(crate) keepalive: Keepalive,
     /// What its nodes are shown when they ask for a certificate.
-    pub(crate) shown: Option<(CertificateName, Arc<ShownToNodes>)>,
+    pub(crate) shown: Option<Box<(CertificateName, Arc<ShownToNodes>)>>,
 }
 
 impl Upstream {
     /// Whether the certificate that nodes are shown is another one now. One that is gone is not: a
     /// service keeps its last good form.
     pub(crate) fn shows_another_than(&self, certificates: &Certificates) -> bool {
-        self.shown.as_ref().is_some_and(|(name, shown)| {
+        self.shown.as_deref().is_some_and(|(name, shown)| {
             let now = certificates.get(name).and_then(|now| now.shown_to_nodes.as_ref());
             now.is_some_and(|now| now.hash != shown.hash)
         })
@@ -92,6 +93,10 @@ impl Upstream {
         })
     }
 }
+
+/// Few tiers of few nodes, as most upstreams have, are in the upstream itself: a request reads less
+/// that is not in the caches.
+pub(crate) type Tiers = SmallVec<[SmallVec<[usize; 2]>; 1]>;
 
 /// Times of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::document::{self, BalancerType, Scheme};
+use smallvec::SmallVec;
 
 use self::tls::server_name;
 use super::address::resolver::Resolver;
@@ -21,7 +22,7 @@ use super::keepalive::Keepalive;
 use super::node::{Node, NodeKey, NodeState};
 use super::peer::{Connections, H2_STREAMS};
 use super::retry::RetryPolicy;
-use super::{PassHost, Times, Upstream};
+use super::{PassHost, Tiers, Times, Upstream};
 use crate::certificate::Certificates;
 use crate::reference;
 
@@ -68,7 +69,7 @@ impl Compiler<'_> {
             }
         }
         let tiers = tiers(&nodes);
-        let others = tiers.iter().map(Vec::len).sum::<usize>().saturating_sub(1);
+        let others = tiers.iter().map(SmallVec::len).sum::<usize>().saturating_sub(1);
         let retries = document.retries.unwrap_or(u32::try_from(others).unwrap_or(u32::MAX));
         let within = document.retry_timeout.0.map(document::Seconds::duration);
         let times = &document.timeout;
@@ -82,10 +83,10 @@ impl Compiler<'_> {
             },
             http2: connections.only_http2(),
             keepalive: keepalive(&document.keepalive, &connections),
-            health: self.policy(&document.checks),
+            health: self.policy(&document.checks).map(Box::new),
             limit: document.max_in_flight,
             load: self.previous.map_or_else(Arc::default, |before| Arc::clone(&before.load)),
-            shown: document.tls.client_certificate().zip(connections.shown),
+            shown: document.tls.client_certificate().zip(connections.shown).map(Box::new),
             host,
             tiers,
             nodes,
@@ -228,7 +229,7 @@ fn keepalive(document: &document::Keepalive, connections: &Connections) -> Keepa
 }
 
 /// Positions of nodes that are not drained, by priority, the highest first.
-fn tiers(nodes: &[Node]) -> Vec<Vec<usize>> {
+fn tiers(nodes: &[Node]) -> Tiers {
     let mut priorities: Vec<i32> =
         nodes.iter().filter(|node| node.weight > 0).map(|node| node.priority).collect();
     priorities.sort_unstable_by(|a, b| b.cmp(a));
@@ -278,7 +279,8 @@ mod tests {
         let node = |port: u16, weight: u32, priority: i32| json!({"host": "127.0.0.1", "port": port, "weight": weight, "priority": priority});
         let nodes = json!([node(1, 1, 0), node(2, 1, 5), node(3, 0, 5), node(4, 1, 0)]);
         let upstream = from_json(&json!({ "nodes": nodes }));
-        assert_eq!(upstream.tiers, [vec![1], vec![0, 3]]);
+        let tiers: Vec<Vec<usize>> = upstream.tiers.iter().map(|tier| tier.to_vec()).collect();
+        assert_eq!(tiers, [vec![1], vec![0, 3]]);
         assert_eq!(upstream.retry.retries, 2);
     }
 
@@ -315,7 +317,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&turns(&second), &turns(&third)));
         for (before, after) in first.nodes.iter().zip(&third.nodes) {
             assert!(Arc::ptr_eq(&before.state, &after.state));
-            assert_eq!(before.peer.group_key, after.peer.group_key);
+            assert!(before.peer.shares_with(&after.peer));
         }
     }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use pingora::upstreams::peer::HttpPeer;
 
 use super::address::Addresses;
 use super::address::resolver::Resolver;
 use super::checks::Check;
+use super::peer::NodePeer;
 
 /// A node of an upstream.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(crate) struct Node {
     pub(crate) priority: i32,
     /// What it is told as `Host` by `"pass_host": "node"`.
     pub(crate) host: HeaderValue,
-    /// All that Pingora needs to connect, but for the address.
-    pub(crate) peer: HttpPeer,
+    /// How it is connected to, but for the address.
+    pub(crate) peer: NodePeer,
     /// What is known about it; outlives the snapshot.
     pub(crate) state: Arc<NodeState>,
     /// What watches its health; nothing: it counts as healthy.

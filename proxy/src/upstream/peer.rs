@@ -1,9 +1,10 @@
-//! A node in Pingora's terms.
+//! How nodes are connected to, in Pingora's terms.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use pingora::protocols::tls::CaType;
@@ -36,7 +37,7 @@ impl Connections {
         matches!(self.scheme, Scheme::H2c | Scheme::Grpc | Scheme::Grpcs)
     }
 
-    /// A peer without an address yet.
+    /// How a node is connected to.
     ///
     /// `server_name` is what the node's certificate must be valid for; `host` is the node's, as it is
     /// written. Pingora shares connections between peers that hash alike, and neither the
@@ -45,17 +46,23 @@ impl Connections {
     /// snapshot, and with it the pool. Upstreams that write the same node with the same settings
     /// share its connections: a pool for each would hold more of them, and use each less often.
     /// Two names of one address do not share, as its server may tell them apart by more than `Host`.
-    pub(crate) fn peer(&self, server_name: &str, host: &str) -> HttpPeer {
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        // Without TLS the name would only split the pool.
-        let tls = self.scheme.is_tls();
-        let server_name = if tls { server_name.to_owned() } else { String::new() };
-        let mut peer = HttpPeer::new(nowhere, tls, server_name);
+    pub(crate) fn peer(&self, server_name: &str, host: &str) -> NodePeer {
         let mut hasher = DefaultHasher::new();
-        (host, self.scheme.as_str(), self.verify, self.idle).hash(&mut hasher);
+        (self.scheme.as_str(), self.verify, self.idle).hash(&mut hasher);
         self.ca.as_ref().map(|(_, text)| text).hash(&mut hasher);
         self.shown.as_ref().map(|shown| shown.hash).hash(&mut hasher);
-        peer.group_key = hasher.finish();
+        let settings = shared(hasher.finish(), || self.settings());
+        host.hash(&mut hasher);
+        // Without TLS the name would only split the pool.
+        let server_name = if self.scheme.is_tls() { server_name } else { "" };
+        NodePeer { settings, server_name: server_name.into(), pool: hasher.finish() }
+    }
+
+    /// What is the same for all nodes.
+    fn settings(&self) -> HttpPeer {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let tls = self.scheme.is_tls();
+        let mut peer = HttpPeer::new(nowhere, tls, String::new());
         // Without TLS the serial number, which Pingora looks at, would only split the pool.
         let shown = self.shown.as_ref().filter(|_| tls);
         peer.client_cert_key = shown.map(|shown| Arc::clone(&shown.pair));
@@ -75,8 +82,56 @@ impl Connections {
     }
 }
 
+/// How a node is connected to, but for the address.
+#[derive(Debug)]
+pub(crate) struct NodePeer {
+    /// The same for all nodes whose upstreams say the same of connections: it is copied for each
+    /// request, and one that all requests copy stays in the caches.
+    settings: Arc<HttpPeer>,
+    /// What its certificate must be valid for; empty without TLS.
+    server_name: Box<str>,
+    /// Nodes with the same number share connections, where address and server name are the same too.
+    /// It stands for all settings.
+    pool: u64,
+}
+
+impl NodePeer {
+    /// Whether connections are secured.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.settings.is_tls()
+    }
+
+    /// Whether both share connections, when they have the same address.
+    pub(crate) fn shares_with(&self, other: &Self) -> bool {
+        (self.pool, &self.server_name) == (other.pool, &other.server_name)
+    }
+
+    /// The peer at an address.
+    pub(crate) fn at(&self, address: SocketAddr) -> Box<HttpPeer> {
+        let mut peer = Box::new(HttpPeer::clone(&self.settings));
+        peer._address = address.into();
+        peer.group_key = self.pool;
+        peer.sni.push_str(&self.server_name);
+        peer
+    }
+}
+
+/// The settings that `key` stands for, made when no node has them.
+fn shared(key: u64, make: impl FnOnce() -> HttpPeer) -> Arc<HttpPeer> {
+    static KNOWN: Mutex<BTreeMap<u64, Weak<HttpPeer>>> = Mutex::new(BTreeMap::new());
+    // A panic while the lock was held left a sound map.
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(settings) = known.get(&key).and_then(Weak::upgrade) {
+        return settings;
+    }
+    known.retain(|_, settings| settings.strong_count() > 0);
+    let settings = Arc::new(make());
+    known.insert(key, Arc::downgrade(&settings));
+    settings
+}
+
 /// What one try asks of the connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Try {
     pub(crate) address: SocketAddr,
     pub(crate) times: Times,
@@ -84,8 +139,8 @@ pub(crate) struct Try {
     pub(crate) deadline: Option<Instant>,
     /// Whether the route lets connections be upgraded to WebSocket.
     pub(crate) websocket: bool,
-    /// Whether the client asks for an upgrade.
-    pub(crate) upgrade: bool,
+    /// What makes the connection when the client asks for an upgrade.
+    pub(crate) upgrade: Option<Arc<UpgradeConnect>>,
     /// Whether no pooled connection may be used.
     pub(crate) fresh: bool,
     /// Whether the connection stays open behind the request.
@@ -93,18 +148,14 @@ pub(crate) struct Try {
 }
 
 impl Try {
-    fn is_upgrade(&self) -> bool {
-        self.websocket && self.upgrade
-    }
-
     /// The peer of this try.
-    pub(crate) fn peer(&self, template: &HttpPeer) -> Box<HttpPeer> {
-        let mut peer = Box::new(template.clone());
-        peer._address = self.address.into();
-        if self.fresh || self.is_upgrade() {
+    pub(crate) fn peer(&self, node: &NodePeer) -> Box<HttpPeer> {
+        let mut peer = node.at(self.address);
+        let upgrade = self.upgrade.as_ref().filter(|_| self.websocket);
+        if self.fresh || upgrade.is_some() {
             peer.group_key ^= unused_number();
         }
-        if self.fresh || self.is_upgrade() || !self.keep {
+        if self.fresh || upgrade.is_some() || !self.keep {
             peer.options.idle_timeout = Some(Duration::ZERO);
         }
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -117,9 +168,9 @@ impl Try {
         options.read_timeout = Some(self.times.read);
         options.http_upstream_request_policy.h1_upgrade =
             if self.websocket { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny };
-        if self.is_upgrade() {
+        if let Some(upgrade) = upgrade {
             options.set_http_version(1, 1);
-            options.custom_l4 = Some(Arc::new(UpgradeConnect));
+            options.custom_l4 = Some(Arc::<UpgradeConnect>::clone(upgrade));
         }
         peer
     }

@@ -7,7 +7,9 @@
 
 use std::io;
 use std::net::SocketAddr as InetAddress;
+use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
@@ -19,9 +21,19 @@ use pingora::{Error, ErrorType, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Makes such connections. How long that may take is Pingora's to watch.
-#[derive(Debug)]
-pub(crate) struct UpgradeConnect;
+/// Makes such a connection. How long that may take is Pingora's to watch.
+#[derive(Debug, Default)]
+pub(crate) struct UpgradeConnect {
+    socket: OnceLock<i32>,
+}
+
+impl UpgradeConnect {
+    /// The number of the socket that was made, which Pingora does not tell of sockets that are not
+    /// its own.
+    pub(crate) fn socket(&self) -> Option<i32> {
+        self.socket.get().copied()
+    }
+}
 
 #[async_trait]
 impl L4Connect for UpgradeConnect {
@@ -30,7 +42,11 @@ impl L4Connect for UpgradeConnect {
             return Error::e_explain(ErrorType::ConnectError, "nodes have IP addresses");
         };
         match connect(*address).await {
-            Ok(socket) => Ok(VirtualSocketStream::new(Box::new(socket)).into()),
+            Ok(socket) => {
+                // One try makes one connection.
+                let _ = self.socket.set(socket.tcp.as_raw_fd());
+                Ok(VirtualSocketStream::new(Box::new(socket)).into())
+            }
             Err(error) => {
                 Error::e_because(ErrorType::ConnectError, format!("connecting to {address}"), error)
             }

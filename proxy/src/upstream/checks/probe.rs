@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{ErrorType, OrErr as _};
 use tokio::net::TcpStream;
 
@@ -14,6 +13,7 @@ use super::task::Pace;
 use super::{Asking, judge};
 use crate::upstream::health::{Outcome, StatusSet};
 use crate::upstream::node::NodeState;
+use crate::upstream::peer::NodePeer;
 
 /// What makes the connections of checks.
 pub(super) type Connector = pingora::connectors::http::Connector;
@@ -34,8 +34,8 @@ pub(crate) struct Probe {
 /// The request that a node is asked.
 #[derive(Debug)]
 pub(crate) struct HttpProbe {
-    /// How to connect, but for the address; its group key stands for all TLS settings.
-    pub(crate) peer: Box<HttpPeer>,
+    /// How to connect, but for the address.
+    pub(crate) peer: NodePeer,
     pub(crate) path: String,
     pub(crate) host: HeaderValue,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -88,17 +88,16 @@ impl Probe {
 
 impl HttpProbe {
     fn is_same(&self, other: &Self) -> bool {
-        self.peer.group_key == other.peer.group_key
-            && self.peer.sni == other.peer.sni
-            && self.peer.client_cert_key.is_some() == other.peer.client_cert_key.is_some()
+        self.peer.shares_with(&other.peer)
             && (&self.path, &self.host, &self.headers, self.good, self.bad)
                 == (&other.path, &other.host, &other.headers, other.good, other.bad)
     }
 
     /// The status of the node's answer. The connection is closed with the rest unread.
     async fn status(&self, connector: &Connector, address: SocketAddr) -> pingora::Result<u16> {
-        let mut peer = self.peer.clone();
-        peer._address = address.into();
+        let mut peer = self.peer.at(address);
+        // A connection is new each time: that there can be one is what is asked.
+        peer.options.max_h2_streams = 1;
         let mut request =
             Box::new(RequestHeader::build(Method::GET, self.path.as_bytes(), Some(4))?);
         request.insert_header(header::HOST, self.host.clone())?;

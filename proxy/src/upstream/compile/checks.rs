@@ -131,11 +131,8 @@ impl Compiler<'_> {
             (None, PassHost::Fixed(host)) => PassHost::Fixed(host.clone()),
             (None, PassHost::Client | PassHost::Node) => PassHost::Node,
         };
-        let mut peer = connections.peer(&server_name(&node.key, &host), &node.key.host);
-        // A connection is new each time: that there can be one is what is asked.
-        peer.options.max_h2_streams = 1;
         Some(HttpProbe {
-            peer: Box::new(peer),
+            peer: connections.peer(&server_name(&node.key, &host), &node.key.host),
             path: active.http_path.clone(),
             host: match host {
                 PassHost::Fixed(host) => host,
