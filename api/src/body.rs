@@ -34,7 +34,10 @@ impl<const MAX: usize, S: Sync> FromRequest<S> for Body<MAX> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let format = Format::of(request.headers())?;
         let too_large = || {
-            let detail = format!("a body here is at most {} KiB", MAX >> 10);
+            let detail = format!(
+                "a body here is at most {} KiB; send less at once, or use git push",
+                MAX >> 10
+            );
             Problem::new(Kind::PayloadTooLarge, detail)
         };
         let announced = request.headers().get(header::CONTENT_LENGTH);
@@ -49,7 +52,7 @@ impl<const MAX: usize, S: Sync> FromRequest<S> for Body<MAX> {
             Ok(Ok(Some(bytes))) => format.parse(&bytes).map(Self),
             Ok(Ok(None)) => Err(too_large()),
             Ok(Err(error)) => Err(malformed(format!("the body broke off: {error}"))),
-            Err(_) => Err(malformed("the body did not arrive in time")),
+            Err(_) => Err(malformed("the body did not arrive in time; send it again")),
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct WriteOptions {
     pub wait: Option<u64>,
     /// Only when the object still has this `ETag`.
     pub if_match: Option<String>,
+    /// Only when it does what one of these plans says, to each group.
+    pub expect_plan: Vec<String>,
     /// Only when the object does not exist yet.
     pub only_create: bool,
 }
@@ -270,6 +272,9 @@ impl Client {
         }
         if let Some(seconds) = options.wait {
             endpoint = endpoint.query("wait", &seconds.to_string());
+        }
+        if !options.expect_plan.is_empty() {
+            endpoint = endpoint.query("expect_plan", &options.expect_plan.join(","));
         }
         let mut request = http::Request::builder()
             .method(method.clone())

@@ -172,6 +172,13 @@ pub trait Run {
 }
 
 impl Cli {
+    /// Reads the line that this process was started with; ends the process when it is none, or
+    /// asks for help.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::parse_from(args::with_bare_waits(std::env::args_os()))
+    }
+
     /// Runs the command to its end.
     #[must_use]
     pub fn run(self) -> ExitCode {

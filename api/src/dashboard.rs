@@ -53,7 +53,8 @@ type Answer = Result<Response, Problem>;
 /// Rows of a page of a list.
 const PAGE: usize = 50;
 
-/// Every page there is. The router is made from it, and so are the tests that ask for each of them
+/// Every page there is. Where something new is made is a path with `~` in it, which no name has:
+/// whatever a thing is called, its page is reached. The router is made from it, and so are the tests that ask for each of them
 /// without being signed in.
 pub(crate) fn pages() -> Vec<Endpoint> {
     const GET: Method = Method::GET;
@@ -73,20 +74,22 @@ pub(crate) fn pages() -> Vec<Endpoint> {
         endpoint(GET, "/history", READ, history::all),
         endpoint(GET, "/gateways", READ, gateway::all),
         endpoint(GET, "/compare", READ, compare::show),
-        endpoint(GET, "/groups/new", MANAGE, settings::new_group),
-        endpoint(POST, "/groups/new", MANAGE, settings::create_group),
+        endpoint(GET, "/groups/~new", MANAGE, settings::new_group),
+        endpoint(POST, "/groups/~new", MANAGE, settings::create_group),
         endpoint(GET, "/groups/{group}", READ, group::services),
         endpoint(GET, "/groups/{group}/history", READ, history::of_group),
         endpoint(GET, "/groups/{group}/gateways", READ, gateway::of_group),
         endpoint(GET, "/groups/{group}/settings", MANAGE, settings::group),
         endpoint(POST, "/groups/{group}/settings", MANAGE, settings::save_group),
+        endpoint(GET, "/groups/{group}/delete", MANAGE, group::ask_delete),
+        endpoint(POST, "/groups/{group}/delete", MANAGE, group::delete),
         endpoint(GET, "/groups/{group}/rollback", WRITE, rollback::group),
         endpoint(POST, "/groups/{group}/rollback", WRITE, rollback::roll_group),
         endpoint(GET, "/groups/{group}/commits/{commit}", READ, commit::show),
         endpoint(GET, "/groups/{group}/import", WRITE, import::show),
         endpoint(POST, "/groups/{group}/import", WRITE, import::run),
-        endpoint(GET, "/groups/{group}/services/new", WRITE, create::show),
-        endpoint(POST, "/groups/{group}/services/new", WRITE, create::save),
+        endpoint(GET, "/groups/{group}/services/~new", WRITE, create::show),
+        endpoint(POST, "/groups/{group}/services/~new", WRITE, create::save),
     ];
     pages.extend(service_pages());
     for kind in ["consumers", "certificates", "global-rules"] {
@@ -125,13 +128,13 @@ fn service_pages() -> Vec<Endpoint> {
         endpoint(POST, at!("/settings"), WRITE, settings::save_service),
         endpoint(GET, at!("/runtime"), WRITE, settings::runtime),
         endpoint(POST, at!("/runtime"), WRITE, settings::save_runtime),
-        endpoint(GET, at!("/routes/new"), WRITE, route::add),
-        endpoint(POST, at!("/routes/new"), WRITE, route::create),
+        endpoint(GET, at!("/routes/~new"), WRITE, route::add),
+        endpoint(POST, at!("/routes/~new"), WRITE, route::create),
         endpoint(GET, at!("/routes/{route}"), READ, route::show),
         endpoint(POST, at!("/routes/{route}"), WRITE, route::save),
         endpoint(POST, at!("/routes/{route}/delete"), WRITE, route::delete),
-        endpoint(GET, at!("/upstreams/new"), WRITE, upstream::add),
-        endpoint(POST, at!("/upstreams/new"), WRITE, upstream::create),
+        endpoint(GET, at!("/upstreams/~new"), WRITE, upstream::add),
+        endpoint(POST, at!("/upstreams/~new"), WRITE, upstream::create),
         endpoint(GET, at!("/upstreams/{upstream}"), WRITE, upstream::show),
         endpoint(POST, at!("/upstreams/{upstream}"), WRITE, upstream::save),
         endpoint(POST, at!("/upstreams/{upstream}/delete"), WRITE, upstream::delete),

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{StreamExt as _, StreamMap};
 
-use self::instance::{Instance, InstanceState};
+use self::instance::{Instance, InstanceState, LOST};
 use self::remote::Remote;
 
 /// How one instance of this process reports.
@@ -31,6 +31,8 @@ pub type StatusReceiver = watch::Receiver<Arc<GatewayStatus>>;
 pub struct Fleet {
     local: Arc<[StatusReceiver]>,
     remote: Arc<Remote>,
+    /// Since when instances elsewhere can be heard.
+    since: Timestamp,
 }
 
 /// How many instances a group has.
@@ -52,7 +54,9 @@ impl Fleet {
     /// The same, with something else that tells the time.
     #[must_use]
     pub fn with_clock(instances: impl IntoIterator<Item = StatusReceiver>, clock: Clock) -> Self {
-        Self { local: instances.into_iter().collect(), remote: Arc::new(Remote::new(clock)) }
+        let since = clock();
+        let remote = Arc::new(Remote::new(clock));
+        Self { local: instances.into_iter().collect(), remote, since }
     }
 
     /// The instances that check in.
@@ -81,6 +85,16 @@ impl Fleet {
             let status = one.borrow();
             status.group == *group && status.instance == instance
         })
+    }
+
+    /// How long until whoever has not checked in is not there; nothing once that is so. What is
+    /// known of instances elsewhere is in memory, and begins with the process.
+    #[must_use]
+    pub fn gathering(&self) -> Option<Duration> {
+        // A clock that was set back makes nobody be there.
+        let heard = self.remote.now().duration_since(self.since);
+        LOST.checked_sub(Duration::try_from(heard).unwrap_or_default())
+            .filter(|left| !left.is_zero())
     }
 
     /// How many instances a group has.

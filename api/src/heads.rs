@@ -24,6 +24,8 @@ pub(crate) type Commits = Arc<BTreeMap<GroupName, CommitId>>;
 #[derive(Clone)]
 pub(crate) struct Heads {
     shared: Arc<Shared>,
+    /// As they were when it began.
+    first: Commits,
 }
 
 struct Shared {
@@ -43,8 +45,8 @@ impl Heads {
     pub(crate) fn follow(repository: Repository) -> Self {
         // One message is enough to make it look; more would only make it look more often.
         let (wake, woken) = sync_channel(1);
-        let now = repository.heads().unwrap_or_default();
-        let shared = Arc::new(Shared { current: watch::Sender::new(Arc::new(now)), wake });
+        let first: Commits = Arc::new(repository.heads().unwrap_or_default());
+        let shared = Arc::new(Shared { current: watch::Sender::new(first.clone()), wake });
         let follower = Follower { shared: Arc::downgrade(&shared), repository, watch: None };
         let started = std::thread::Builder::new()
             .name("heads".to_owned())
@@ -52,7 +54,7 @@ impl Heads {
         if let Err(error) = started {
             tracing::error!(%error, "no thread to follow the repository: waits end by their time");
         }
-        Self { shared }
+        Self { shared, first }
     }
 
     /// Makes it look now.
@@ -63,6 +65,11 @@ impl Heads {
     /// The heads, now and whenever one moves.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Commits> {
         self.shared.current.subscribe()
+    }
+
+    /// Whether there was such a group when it began.
+    pub(crate) fn had(&self, group: &GroupName) -> bool {
+        self.first.contains_key(group)
     }
 
     /// Whether there is such a group.

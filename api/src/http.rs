@@ -11,7 +11,7 @@ pub(crate) mod edge;
 pub(crate) mod events;
 mod gateways;
 mod git;
-mod group;
+pub(crate) mod group;
 mod history;
 mod import;
 mod matching;

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use refgate::command::Cli;
 
 /// What a proxied request costs is for a good part what its allocations cost.
@@ -11,5 +10,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     refgate::command::complete::answer_shell();
-    Cli::parse().run()
+    Cli::of_process().run()
 }

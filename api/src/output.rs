@@ -54,6 +54,7 @@ pub type Typed = Box<dyn FnMut() -> io::Result<String>>;
 pub struct Output {
     format: Format,
     style: Style,
+    style_of_messages: Style,
     answers: Box<dyn Write>,
     messages: Box<dyn Write>,
     coloured: bool,
@@ -65,8 +66,10 @@ impl Output {
     #[must_use]
     pub fn standard(format: Format) -> Self {
         let terminal = io::stdout().is_terminal();
-        let style = if terminal { Style::Terminal } else { Style::Plain };
-        let output = Self::new(format, style, Box::new(io::stdout()), Box::new(io::stderr()));
+        let style = |terminal| if terminal { Style::Terminal } else { Style::Plain };
+        let (answers, messages) = (Box::new(io::stdout()), Box::new(io::stderr()));
+        let mut output = Self::new(format, style(terminal), answers, messages);
+        output.style_of_messages = style(io::stderr().is_terminal());
         let output = if terminal && paint::wanted() { output.coloured() } else { output };
         // The question stands on standard error: both have to be in front of somebody.
         match io::stdin().is_terminal() && io::stderr().is_terminal() {
@@ -87,7 +90,8 @@ impl Output {
         answers: Box<dyn Write>,
         messages: Box<dyn Write>,
     ) -> Self {
-        Self { format, style, answers, messages, coloured: false, typed: None }
+        let style_of_messages = style;
+        Self { format, style, style_of_messages, answers, messages, coloured: false, typed: None }
     }
 
     /// The same with colours.
@@ -203,6 +207,20 @@ impl Output {
     /// When standard error cannot be written.
     pub fn note(&mut self, message: impl AsRef<str>) -> io::Result<()> {
         writeln!(self.messages, "{}", text::printable(message.as_ref()))
+    }
+
+    /// Whether somebody reads the messages on a terminal.
+    #[must_use]
+    pub fn messages_are_read(&self) -> bool {
+        self.style_of_messages == Style::Terminal
+    }
+
+    /// A table beside the answer.
+    ///
+    /// # Errors
+    /// When standard error cannot be written.
+    pub fn note_table(&mut self, table: &Table) -> io::Result<()> {
+        writeln!(self.messages, "{}", table.render(self.style_of_messages))
     }
 
     /// Findings that did not stop the request.

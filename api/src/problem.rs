@@ -4,6 +4,8 @@
 //! [`crate::http::edge`] writes the body, because only the edge knows the request id. What can
 //! go wrong below is told by `refgate_core::Error`; its codes meet their status in [`Kind`].
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Response, StatusCode};
@@ -161,6 +163,14 @@ impl Problem {
     pub fn with_conflicts(mut self, conflicts: Vec<Conflict>) -> Self {
         self.conflicts = conflicts;
         self
+    }
+
+    /// Unavailable for so long.
+    pub fn unavailable_for(time: Duration, detail: impl Into<String>) -> Self {
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let mut problem = Self::new(Kind::Unavailable, detail);
+        problem.headers = vec![(header::RETRY_AFTER, HeaderValue::from(seconds))];
+        problem
     }
 
     /// The same with one more response header.

@@ -63,6 +63,8 @@ pub struct Precondition {
     pub if_none_match_any: bool,
     /// The group must be at this commit.
     pub expect_head: Option<CommitId>,
+    /// The plan must be one of these, by [`PlanView::id`]; any, when there is none.
+    pub expect_plan: Vec<String>,
 }
 
 impl Precondition {

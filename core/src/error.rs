@@ -66,7 +66,9 @@ pub enum Error {
         version: Version,
     },
     /// The content has a number, and another one was given.
-    #[error("this content of {service} is version {version}, not {given}")]
+    #[error(
+        "this content of {service} is version {version}, not {given}: leave the number out, or change the content first"
+    )]
     VersionMismatch {
         /// The service.
         service: ServiceName,
@@ -76,7 +78,9 @@ pub enum Error {
         given: Version,
     },
     /// The content has a number already.
-    #[error("this content of {service} is version {version} already")]
+    #[error(
+        "this content of {service} is version {version} already: a new number needs another content"
+    )]
     ContentAlreadyVersioned {
         /// The service.
         service: ServiceName,
@@ -85,7 +89,7 @@ pub enum Error {
     },
     /// Target and version changed the same things differently.
     #[error(
-        "{} in {group} was edited by hand where {version} changed it too ({}): choose a side with on_conflict, theirs or ours",
+        "{} in {group} was edited by hand where {version} changed it too ({}): choose a side for all with on_conflict, theirs or ours, or for each in settled",
         service_list(conflicts), counted(conflicts.len(), "conflict")
     )]
     PromotionConflict {
@@ -96,6 +100,9 @@ pub enum Error {
         /// Every conflict.
         conflicts: Vec<Conflict>,
     },
+    /// A place was settled where nothing conflicts.
+    #[error("what is settled is no conflict: {}", summary(.0))]
+    NothingToSettle(Vec<Diagnostic>),
     /// A rule of the target group keeps the version out.
     #[error("{reason}")]
     PromotionGate {
@@ -186,7 +193,7 @@ impl Error {
             Self::DirectEditRefused { .. } => "direct_edit_refused",
             Self::ReadOnlyGroup { .. } => "read_only_group",
             Self::StillReferenced { .. } => "still_referenced",
-            Self::Invalid(_) => "validation_failed",
+            Self::Invalid(_) | Self::NothingToSettle(_) => "validation_failed",
             Self::Damaged { .. } => "damaged",
             Self::Store(error) if error.damage().is_some() => "damaged",
             Self::Store(_) | Self::Open(_) | Self::Failed => "internal",
@@ -198,7 +205,7 @@ impl Error {
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            Self::Invalid(diagnostics) => diagnostics,
+            Self::Invalid(diagnostics) | Self::NothingToSettle(diagnostics) => diagnostics,
             _ => &[],
         }
     }

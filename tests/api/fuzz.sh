@@ -12,45 +12,15 @@
 #   REFGATE_FUZZ_SEED      for the same requests again (another one each time)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-die() { printf 'api-fuzz: %s\n' "$*" >&2; exit 1; }
+source tests/stage.sh api-fuzz
 
-target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 environment=$target/schemathesis
 version=4.32.5
 if [[ ! -x $environment/bin/st ]] || [[ $("$environment/bin/st" --version) != *" $version" ]]; then
   python3 -m venv "$environment" || die "python3 with venv is needed (Debian: python3-venv)"
   "$environment/bin/pip" install --quiet "schemathesis==$version"
 fi
-if [[ -z ${REFGATE_BIN:-} ]]; then
-  cargo build --quiet --package refgate --bin refgate
-  REFGATE_BIN=$target/debug/refgate
-fi
-mkdir -p "$target/tmp"
-work=$(mktemp -d "$target/tmp/refgate-api-fuzz-XXXXXX")
-started=()
-cleanup() {
-  for id in "${started[@]}"; do
-    kill "$id" 2>/dev/null || true
-    wait "$id" 2>/dev/null || true
-  done
-  rm -rf "$work"
-}
-trap cleanup EXIT
-
-# The first line of a file that matches; waits for it.
-line() {
-  for _ in $(seq 600); do
-    if sed -n "s|^$2||p" "$1" | grep -m1 .; then return; fi
-    sleep 0.1
-  done
-  die "nothing like '$2' in $1: $(tail -5 "$1" "$work/refgate.err")"
-}
-
-export REFGATE_ADMIN_TOKEN=rg-token-of-the-api-fuzz
-"$REFGATE_BIN" up --data-dir "$work/data" --listen 127.0.0.1:0 \
-  --gateway test=127.0.0.1:0 --gateway uat=127.0.0.1:0 >"$work/refgate.out" 2>"$work/refgate.err" &
-started+=($!)
-control=$(line "$work/refgate.out" 'refgate: control plane ')
+start_refgate --gateway test=127.0.0.1:0 --gateway uat=127.0.0.1:0
 
 ask() {
   curl --silent --show-error --fail-with-body --noproxy '*' --output "$work/answer" \

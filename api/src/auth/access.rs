@@ -50,7 +50,7 @@ pub enum TokenNameError {
     )]
     Shape,
     /// It stands for something else.
-    #[error("the name {0:?} is Refgate's own")]
+    #[error("the name {0:?} is Refgate's own; choose another")]
     Taken(&'static str),
 }
 

@@ -22,6 +22,7 @@ fn a_write_carries_token_preconditions_and_options() {
         dry_run: true,
         wait: Some(5),
         if_match: Some("e0".to_owned()),
+        expect_plan: vec!["a".to_owned(), "b".to_owned()],
         only_create: true,
     };
     let answered =
@@ -31,7 +32,7 @@ fn a_write_carries_token_preconditions_and_options() {
         Answer { status: 201, etag: Some("\"e1\"".to_owned()), body: json!({"group": "uat"}) }
     );
     let seen = server.join().unwrap().remove(0);
-    assert_eq!(seen.line, "PUT /v1/groups/uat?dry_run=true&wait=5 HTTP/1.1");
+    assert_eq!(seen.line, "PUT /v1/groups/uat?dry_run=true&wait=5&expect_plan=a%2Cb HTTP/1.1");
     assert_eq!(seen.header("authorization"), Some("Bearer secret"));
     assert_eq!(seen.header("if-match"), Some("\"e0\""));
     assert_eq!(seen.header("if-none-match"), Some("*"));

@@ -1,5 +1,6 @@
 //! Flags that several commands share, and the texts that they take.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -108,6 +109,27 @@ pub struct GroupArg {
     pub group: GroupName,
 }
 
+/// The seconds of a `--wait` without a number.
+const WAIT: &str = "60";
+
+/// The words of a line, in which a `--wait` takes nothing but a number for its own: what follows it
+/// may as well be the first name.
+pub(super) fn with_bare_waits(line: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let is_number = |word: &OsString| word.to_str().is_some_and(|word| word.parse::<u64>().is_ok());
+    let mut line = line.into_iter().peekable();
+    let mut words = Vec::new();
+    let mut flags = true;
+    while let Some(word) = line.next() {
+        flags &= word != "--";
+        if flags && word == "--wait" && line.peek().is_some_and(|next| !is_number(next)) {
+            words.push(format!("--wait={WAIT}").into());
+        } else {
+            words.push(word);
+        }
+    }
+    words
+}
+
 /// Flags of every write.
 #[derive(Debug, Clone, Default, Args)]
 pub struct WriteArgs {
@@ -120,7 +142,7 @@ pub struct WriteArgs {
         long,
         value_name = "SECONDS",
         num_args = 0..=1,
-        default_missing_value = "60",
+        default_missing_value = WAIT,
         conflicts_with = "dry_run",
         help_heading = "Writing"
     )]
@@ -142,7 +164,7 @@ impl WriteArgs {
             dry_run: self.dry_run,
             wait: self.wait,
             if_match: self.if_match.clone(),
-            only_create: false,
+            ..WriteOptions::default()
         }
     }
 }

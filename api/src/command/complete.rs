@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use clap::{Args as _, CommandFactory, FromArgMatches as _};
+use clap::{Args as _, CommandFactory, FromArgMatches as _, ValueHint};
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate};
 use refgate_core::name::{GroupName, ServiceName};
 use serde_json::Value;
@@ -28,7 +28,8 @@ pub fn answer_shell() {
     CompleteEnv::with_factory(|| with_names(Cli::command())).var(VARIABLE).complete();
 }
 
-/// The command tree, with completers by what the values are called.
+/// The command tree, with completers by what the values are called. zsh and fish complete files
+/// only where they are told that there are any.
 fn with_names(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|argument| {
         let called = argument.get_value_names().and_then(|names| names.first());
@@ -40,6 +41,9 @@ fn with_names(command: clap::Command) -> clap::Command {
             Some("SIDE") if argument.get_id() != "on_conflict" => ArgValueCompleter::new(of(sides)),
             Some("SERVICE|group:NAME" | "group:NAME") => ArgValueCompleter::new(of(sides)),
             Some("NAME") if argument.get_id() == "context" => ArgValueCompleter::new(of(contexts)),
+            Some("FILE") => return argument.value_hint(ValueHint::FilePath),
+            Some("DIR") => return argument.value_hint(ValueHint::DirPath),
+            Some("FILE|DIR" | "PATH|URL") => return argument.value_hint(ValueHint::AnyPath),
             _ => return argument,
         };
         argument.add(completer)

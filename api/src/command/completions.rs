@@ -28,6 +28,14 @@ enum Shell {
     Powershell,
 }
 
+/// Of a directory of `$fpath`, zsh runs the script as the function `_refgate` when somebody presses
+/// Tab for the first time; that Tab is to be answered as well.
+const AUTOLOADED: &str = r#"
+if [[ "${funcstack[1]}" == _refgate ]]; then
+    _clap_dynamic_completer_refgate "$@"
+fi
+"#;
+
 impl CompletionsArgs {
     /// Prints the script.
     ///
@@ -45,6 +53,9 @@ impl CompletionsArgs {
                 "refgate",
                 &mut script,
             )?;
+        }
+        if let Shell::Zsh = self.shell {
+            script.extend_from_slice(AUTOLOADED.as_bytes());
         }
         io::stdout().lock().write_all(&script)?;
         Ok(())

@@ -57,7 +57,7 @@ pub(super) fn keep(connection: &Connection, command: impl Keeping, mut output: O
     if !failure.is_silent() {
         // Where even standard error is closed, the exit code alone has to tell.
         let _ = match &failure {
-            Failure::Client(error) => problem::print_client(output.messages(), error, true),
+            Failure::Client(error) => problem::print_client(&mut output, error, true),
             other => output.note(format!("error: {}", failure::chain(other))),
         };
     }

@@ -37,7 +37,7 @@ impl Session {
     /// `subject` what is written, `verb` what is done to it.
     ///
     /// Before a group of production changes, whoever sits at the terminal sees the plan and is
-    /// asked.
+    /// asked; the change is made only when it still does what the plan says.
     ///
     /// # Errors
     /// When the change was refused or not confirmed, or the answer cannot be understood or shown.
@@ -67,13 +67,15 @@ impl Session {
         subject: &str,
         send: impl Fn(&Client, &WriteOptions) -> Result<Answer, ClientError>,
     ) -> Result<Sent, Failure> {
-        let options = args.options();
+        let mut options = args.options();
         if self.output.can_ask() && !args.yes && !args.dry_run {
             let production = self.production(groups)?;
             if !production.is_empty() {
                 if self.output.format() == Format::Table {
                     let plan = WriteOptions { dry_run: true, wait: None, ..options.clone() };
                     let plan = send(&self.client, &plan)?;
+                    // What was shown is what is done, or nothing is.
+                    options.expect_plan = write::plans(&plan);
                     // What was refused in one group is refused when it is done as well.
                     match write::preview(&mut self.output, &plan)? {
                         Ending::Done => {}
@@ -130,7 +132,7 @@ impl Session {
                 {
                     let _ = self.output.document(&refused.body);
                 }
-                problem::print_client(self.output.messages(), error, had_token)
+                problem::print_client(&mut self.output, error, had_token)
             }
             other => self.output.note(format!("error: {}", failure::chain(other))),
         };

@@ -22,7 +22,8 @@ use crate::output::write::Ending;
   refgate sync httpbin --from test --to uat --version 1.0.0
   refgate sync httpbin --from uat --to production
   refgate sync httpbin --version 1.0.0 --to production    (a version that is there already)
-  refgate sync shop cart@2.1.0 --from test --to uat       (all in one commit, or none)")]
+  refgate sync shop cart@2.1.0 --from test --to uat       (all in one commit, or none)
+  refgate sync shop --from test --to uat --take ours:services/shop/routes/cart.json#/priority")]
 pub struct SyncArgs {
     /// Services to promote; SERVICE@VERSION gives a new version its number
     #[arg(required = true, value_name = "SERVICE")]
@@ -39,6 +40,10 @@ pub struct SyncArgs {
     /// What to do where the target was changed by hand in the same place
     #[arg(long, value_name = "SIDE", value_parser = ["abort", "theirs", "ours"])]
     on_conflict: Option<String>,
+    /// Settle one conflict: `ours` keeps the target's value, `theirs` takes the version's; FILE and
+    /// POINTER as the conflict was told
+    #[arg(long, value_name = "SIDE:FILE#POINTER")]
+    take: Vec<Settled>,
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -71,6 +76,34 @@ impl FromStr for Named {
     }
 }
 
+/// `SIDE:FILE#POINTER`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// `ours` or `theirs`.
+    side: String,
+    /// Path in the tree of the group.
+    file: String,
+    /// RFC 6901 pointer inside the file; empty for the whole file.
+    pointer: String,
+}
+
+impl FromStr for Settled {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let shape = "expected ours:FILE#POINTER or theirs:FILE#POINTER";
+        let (side, place) = text.split_once(':').ok_or(shape)?;
+        // Names of files have no `#`.
+        let (file, pointer) = place.split_once('#').ok_or(shape)?;
+        let sound = matches!(side, "ours" | "theirs") && !file.is_empty();
+        if !sound || !(pointer.is_empty() || pointer.starts_with('/')) {
+            return Err(shape);
+        }
+        let [side, file, pointer] = [side, file, pointer].map(str::to_owned);
+        Ok(Self { side, file, pointer })
+    }
+}
+
 impl Run for SyncArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
         let (endpoint, body, subject) = self.request()?;
@@ -86,6 +119,16 @@ impl SyncArgs {
         body.insert("to".to_owned(), one_or_many(&self.to));
         if let Some(side) = &self.on_conflict {
             body.insert("on_conflict".to_owned(), json!(side));
+        }
+        if !self.take.is_empty() {
+            if self.to.len() > 1 {
+                return usage("--take settles conflicts of one target: sync --to one at a time");
+            }
+            let settled = self
+                .take
+                .iter()
+                .map(|one| json!({"file": one.file, "pointer": one.pointer, "take": one.side}));
+            body.insert("settled".to_owned(), settled.collect());
         }
         if let Some(reason) = &self.reason {
             body.insert("reason".to_owned(), json!(reason));
@@ -170,6 +213,12 @@ mod tests {
                 json!({"to": ["uat", "production"], "on_conflict": "theirs", "version": "1.0.0"}),
             ),
             (
+                "a --from test --to uat --take ours:services/a/service.json#/labels/x:y#z",
+                "/v1/groups/test/services/a/sync",
+                json!({"to": "uat", "settled": [{"file": "services/a/service.json",
+                    "pointer": "/labels/x:y#z", "take": "ours"}]}),
+            ),
+            (
                 "httpbin --version 1.0.0 --to production",
                 "/v1/services/httpbin/versions/1.0.0/sync",
                 json!({"to": "production"}),
@@ -186,11 +235,19 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_is_settled() {
+        for text in ["ours", "ours:x.json", "both:x.json#/a", "ours:#/a", "ours:x.json#a"] {
+            assert!(text.parse::<Settled>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_does_not_go_together_is_wrong_usage() {
         for line in [
             "a b --version 1.0.0 --to uat",
             "a b --from test --version 1.0.0 --to uat",
             "a@1.0.0 --version 2.0.0 --from test --to uat",
+            "a --from test --to uat,production --take ours:services/a/service.json#",
         ] {
             assert!(matches!(request(line), Err(Failure::Usage(_))), "{line}");
         }

@@ -137,11 +137,12 @@ pub(super) async fn read(request: Request) -> Result<Posted, Problem> {
     let read = Form::<Vec<(String, String)>>::from_request(request, &());
     match tokio::time::timeout(BODY_ARRIVAL, read).await {
         Ok(Ok(Form(pairs))) => Ok(Posted::new(pairs)),
-        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::new(Kind::PayloadTooLarge, "the form is too large"))
-        }
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::new(
+            Kind::PayloadTooLarge,
+            "the form is too large; the API and git push take more",
+        )),
         Ok(Err(error)) => Err(malformed(error.body_text())),
-        Err(_) => Err(malformed("the form did not arrive in time".to_owned())),
+        Err(_) => Err(malformed("the form did not arrive in time; send it again".to_owned())),
     }
 }
 

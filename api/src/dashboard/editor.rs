@@ -57,7 +57,15 @@ pub(super) struct Editor<S> {
     /// What the button that saves says.
     pub(super) verb: &'static str,
     /// Where it is taken away, if it can be.
-    pub(super) delete: Option<String>,
+    pub(super) delete: Option<Delete>,
+}
+
+/// How a thing is taken away.
+pub(super) enum Delete {
+    /// By a form that is sent there.
+    Here(String),
+    /// On a page of its own, which says what goes with it.
+    Asked(String),
 }
 
 /// What would be done.
@@ -108,6 +116,7 @@ struct EditorPage<'a> {
     back: &'a str,
     verb: &'a str,
     delete: Option<&'a str>,
+    ask_delete: Option<&'a str>,
     may_edit: bool,
 }
 
@@ -168,6 +177,11 @@ impl<S: Subject> Editor<S> {
             Condition::Same(tag) => tag,
             Condition::Absent => "",
         };
+        let (delete, ask_delete) = match &self.delete {
+            Some(Delete::Here(path)) => (Some(path.as_str()), None),
+            Some(Delete::Asked(path)) => (None, Some(path.as_str())),
+            None => (None, None),
+        };
         let text = shown.text.map_or_else(|| words::pretty(shown.document), str::to_owned);
         let page = EditorPage {
             frame: visitor.frame(&self.title, "groups", self.crumbs.clone()),
@@ -185,7 +199,8 @@ impl<S: Subject> Editor<S> {
             stale: shown.stale,
             back: &self.back,
             verb: self.verb,
-            delete: self.delete.as_deref(),
+            delete,
+            ask_delete,
             may_edit: visitor.may_edit(),
         };
         html_with(shown.status, &page)

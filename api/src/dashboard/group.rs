@@ -17,6 +17,10 @@ use crate::http::Api;
 use crate::http::path::At;
 use crate::problem::Problem;
 
+mod delete;
+
+pub(super) use delete::{ask as ask_delete, run as delete};
+
 /// What stands above every tab of a group.
 pub(super) struct Head {
     pub(super) name: GroupName,

@@ -30,8 +30,9 @@ const BACKLOG: usize = 4;
 
 pub(super) async fn stream(State(api): State<Api>, visitor: Visitor) -> Answer {
     let place = api.streams.clone().try_acquire_owned();
-    let place =
-        place.map_err(|_| Problem::new(Kind::Unavailable, "too many event streams are open"))?;
+    let place = place.map_err(|_| {
+        Problem::new(Kind::Unavailable, "too many event streams are open; try again in a moment")
+    })?;
     let (out, events) = mpsc::channel(BACKLOG);
     let token = visitor.session.token;
     tokio::spawn(async move {

@@ -11,7 +11,7 @@ use refgate_core::name::GroupName;
 use refgate_core::object::{ObjectKind, ObjectName};
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Editor, Subject};
+use super::editor::{Condition, Delete, Editor, Subject};
 use super::form::{Faults, Posted, Section};
 use super::group::Head;
 use super::page::{Asked, Frame, Visitor, crumb, html};
@@ -29,19 +29,19 @@ pub(super) fn pages(folder: &'static str) -> [Endpoint; 6] {
     let [all, new, one, delete] = match folder {
         "consumers" => [
             "/groups/{group}/consumers",
-            "/groups/{group}/consumers/new",
+            "/groups/{group}/consumers/~new",
             "/groups/{group}/consumers/{name}",
             "/groups/{group}/consumers/{name}/delete",
         ],
         "certificates" => [
             "/groups/{group}/certificates",
-            "/groups/{group}/certificates/new",
+            "/groups/{group}/certificates/~new",
             "/groups/{group}/certificates/{name}",
             "/groups/{group}/certificates/{name}/delete",
         ],
         _ => [
             "/groups/{group}/global-rules",
-            "/groups/{group}/global-rules/new",
+            "/groups/{group}/global-rules/~new",
             "/groups/{group}/global-rules/{name}",
             "/groups/{group}/global-rules/{name}/delete",
         ],
@@ -195,7 +195,7 @@ async fn desk(
             let found = api.store.read(move |repository| repository.object(&asked, &which)).await?;
             let delete = format!("{back}/{}/delete", object.as_str());
             let title = format!("{noun} {}", object.as_str());
-            (title, "Save", found.value, Condition::Same(found.etag), Some(delete))
+            (title, "Save", found.value, Condition::Same(found.etag), Some(Delete::Here(delete)))
         }
         None => {
             let document = match kind {

@@ -84,7 +84,7 @@ pub(super) async fn show(State(api): State<Api>, visitor: Visitor, asked: Asked)
 }
 
 /// Groups in the order in which versions go through them, as far as their rules say, then by name.
-fn in_order(mut left: Vec<Head>) -> Vec<Head> {
+pub(super) fn in_order(mut left: Vec<Head>) -> Vec<Head> {
     let mut ordered: Vec<Head> = Vec::with_capacity(left.len());
     let names: Vec<String> = left.iter().map(|group| group.name.to_string()).collect();
     // Those that others are fed from, and that take from anywhere, come first.

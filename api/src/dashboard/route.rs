@@ -7,7 +7,7 @@ use refgate_core::diagnostic::Diagnostic;
 use refgate_core::name::{GroupName, RouteName, ServiceName};
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Editor, Subject};
+use super::editor::{Condition, Delete, Editor, Subject};
 use super::form::{Faults, Posted, Section};
 use super::page::{Asked, Visitor, crumb};
 use super::parts::service_path;
@@ -74,7 +74,7 @@ async fn route_desk(
         (Some(route), Some(found)) => {
             let delete = format!("{back}/{route}/delete");
             let title = format!("Route {route}");
-            (title, "Save", Some(delete), found.value, Condition::Same(found.etag))
+            (title, "Save", Some(Delete::Here(delete)), found.value, Condition::Same(found.etag))
         }
         _ => {
             let first = upstreams.first().map_or("default", String::as_str);

@@ -138,19 +138,32 @@ pub(super) async fn overview(
         find(&api, &visitor, &group, &service, "overview").await?;
     let filter =
         HistoryFilter { service: Some(service.clone()), limit: EVENTS, ..HistoryFilter::default() };
-    let events: Vec<EventView> =
-        api.store.read(move |repository| repository.history(&group, &filter)).await?;
-    let places = row.groups.into_iter().map(|(name, cell)| Place {
-        here: name == head.group,
-        path: service_path(&name, &service),
-        badge: Badge::of(&cell.state),
-        live: LiveState::of(cell.live_reason),
-        group: name,
+    let (groups, events): (_, Vec<EventView>) = api
+        .store
+        .read(move |repository| {
+            Ok::<_, refgate_core::Error>((
+                repository.groups()?,
+                repository.history(&group, &filter)?,
+            ))
+        })
+        .await?;
+    let groups = groups.into_iter().map(|group| GroupHead::new(&api, group, "")).collect();
+    let mut cells = row.groups;
+    let places = overview::in_order(groups).into_iter().filter_map(|group| {
+        let cell = cells.remove(&group.name)?;
+        Some(Place {
+            here: group.name == head.group,
+            path: service_path(&group.name, &service),
+            badge: Badge::of(&cell.state),
+            live: LiveState::of(cell.live_reason),
+            group: group.name,
+        })
     });
+    let places: Vec<Place> = places.collect();
     let labels = view.document["labels"].as_object().into_iter().flatten();
     html(&OverviewPage {
         frame: frame(&visitor, &head),
-        places: places.collect(),
+        places,
         hosts: texts(&view.runtime["hosts"]),
         prefix: view.runtime["path_prefix"].as_str().unwrap_or_default().to_owned(),
         labels: labels.map(|(key, value)| format!("{key}={}", plain(value))).collect(),

@@ -10,7 +10,7 @@ use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::repository::Repository;
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Editor, Subject, written_to};
+use super::editor::{Condition, Delete, Editor, Subject, written_to};
 use super::form::{Faults, Field, Kind, Posted, Section, patch};
 use super::page::{Asked, Crumb, Visitor, crumb};
 use super::parts::service_path;
@@ -111,7 +111,7 @@ async fn group_desk(api: &Api, name: GroupName) -> Result<Editor<GroupSubject>, 
         condition: Condition::Same(view.etag),
         back: format!("/groups/{name}"),
         verb: "Save",
-        delete: None,
+        delete: Some(Delete::Asked(format!("/groups/{name}/delete"))),
         group: name,
     })
 }

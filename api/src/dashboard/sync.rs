@@ -322,7 +322,7 @@ async fn carry_out(
     if !shown.faults.of_fields.is_empty() {
         return Ok(None);
     }
-    let settled = settled(&order.posted);
+    let mut settled = settled(&order.posted);
     let source = match order.source.as_str() {
         "" => SyncSource::Group {
             group: desk.group.clone(),
@@ -349,7 +349,11 @@ async fn carry_out(
     if let Err(problem) = &planned {
         shown.conflicts = problem.conflicts().to_vec();
     }
-    if !shown.conflicts.is_empty() && !settled.is_empty() {
+    // What was settled before the target changed may be no conflict any more.
+    settled.retain(|(file, pointer), _| {
+        shown.conflicts.iter().any(|one| one.file == *file && one.pointer == *pointer)
+    });
+    if !settled.is_empty() {
         planned = plan.perform(api, to.clone(), operation(settled.clone()), None).await;
     }
     let planned = match planned {
@@ -439,6 +443,7 @@ fn clashes(conflicts: &[Conflict], posted: &Posted) -> Vec<Clash> {
     let settled = settled(posted);
     let text = |value: &Value| match value {
         Value::Null => "nothing".to_owned(),
+        Value::String(text) if text.is_empty() => "empty".to_owned(),
         Value::String(text) => text.clone(),
         other => words::pretty(other),
     };

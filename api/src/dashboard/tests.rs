@@ -259,6 +259,25 @@ fn sample(path: &str) -> String {
         .replace("{file}", "x")
 }
 
+#[test]
+fn whatever_a_thing_is_called_its_page_is_reached() {
+    let pages = pages();
+    let segments = |path: &'static str| path.split('/').collect::<Vec<_>>();
+    for page in &pages {
+        let taken = segments(page.path);
+        for (at, word) in taken.iter().enumerate() {
+            let named = |other: &crate::http::Endpoint| {
+                let other = segments(other.path);
+                other[..at.min(other.len())] == taken[..at]
+                    && other.get(at).is_some_and(|other| other.starts_with('{'))
+            };
+            let is_name = refgate_core::object::ObjectKind::Consumer.named(word).is_ok();
+            let shadows = is_name && pages.iter().any(named);
+            assert!(!shadows, "{} takes the place of something called {word}", page.path);
+        }
+    }
+}
+
 #[tokio::test]
 async fn nobody_sees_a_page_without_signing_in() -> Result<()> {
     let browser = Browser::new()?.with_httpbin()?;
@@ -328,10 +347,10 @@ async fn what_is_not_there_is_a_page_that_says_so() -> Result<()> {
         "/groups/NOT A NAME",
         "/groups/test/services/nothing",
         "/groups/test/services/nothing/sync",
-        "/groups/test/services/nothing/routes/new",
+        "/groups/test/services/nothing/routes/~new",
         "/groups/test/services/nothing/upstreams/default",
         "/groups/test/consumers/nobody",
-        "/groups/nowhere/services/new",
+        "/groups/nowhere/services/~new",
         &format!("/groups/test/commits/{}", "0".repeat(40)),
     ] {
         let reply = browser.get(&path.replace(' ', "%20")).await?;

@@ -8,7 +8,7 @@ use refgate_core::json::join;
 use refgate_core::name::{GroupName, ServiceName, UpstreamName};
 use serde_json::{Map, Value, json};
 
-use super::editor::{Condition, Editor, Subject};
+use super::editor::{Condition, Delete, Editor, Subject};
 use super::form::{Faults, Posted, Section, set};
 use super::page::{Asked, Visitor, crumb};
 use super::parts::service_path;
@@ -93,7 +93,8 @@ async fn upstream_desk(
         Some(name) => {
             let found = runtime.value["upstreams"].get(name.as_str()).cloned();
             let document = found.ok_or_else(|| no_upstream(name, &service, &group))?;
-            (format!("Upstream {name}"), "Save", Some(format!("{back}/{name}/delete")), document)
+            let delete = Delete::Here(format!("{back}/{name}/delete"));
+            (format!("Upstream {name}"), "Save", Some(delete), document)
         }
         None => ("Add upstream".to_owned(), "Add upstream", None, empty_upstream()),
     };

@@ -51,7 +51,7 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
         Err(none) if none.is_empty() => None,
         Err(_) => return Err(malformed("If-Match takes one entity tag here")),
     };
-    Ok(Precondition { if_match, if_none_match_any, expect_head: None })
+    Ok(Precondition { if_match, if_none_match_any, ..Precondition::default() })
 }
 
 /// The entity tags of a header without quotes and weakness; `*` stays `*`.

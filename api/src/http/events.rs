@@ -45,11 +45,9 @@ pub(super) async fn stream(
         Some(value) => last_known(&api, &group, value.to_str().unwrap_or_default()).await?,
         None => head.revision,
     };
-    let place = api
-        .streams
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| Problem::new(Kind::Unavailable, "too many event streams are open"))?;
+    let place = api.streams.clone().try_acquire_owned().map_err(|_| {
+        Problem::new(Kind::Unavailable, "too many event streams are open; try again in a moment")
+    })?;
     let (out, events) = mpsc::channel(BACKLOG);
     let draining = api.draining.subscribe();
     let follower = Follower {

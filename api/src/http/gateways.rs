@@ -57,7 +57,8 @@ pub(super) async fn check_in(State(api): State<Api>, _: NoParams, body: Document
         })
     })?;
     if !api.heads.has(&said.group) {
-        let detail = format!("there is no group {}", said.group);
+        let detail =
+            format!("there is no group {}; /v1/groups lists those that there are", said.group);
         return Err(Problem::new(Kind::NotFound, detail));
     }
     if api.fleet.is_local(&said.group, &said.instance) {
@@ -88,11 +89,15 @@ pub(super) async fn remove(
 ) -> Answer {
     let InstanceName(instance) = instance;
     if api.fleet.is_local(&group, &instance) {
-        let detail = format!("the instance {instance} runs in this process");
+        let detail = format!(
+            "the instance {instance} runs in this process: it goes when this control plane stops"
+        );
         return Err(Problem::new(Kind::StillReferenced, detail));
     }
     if !api.fleet.remote().remove(&group, &instance) {
-        let detail = format!("no instance {instance} of the group {group} has checked in");
+        let detail = format!(
+            "no instance {instance} of the group {group} has checked in; /v1/gateways lists those that have"
+        );
         return Err(Problem::new(Kind::NotFound, detail));
     }
     tracing::info!(%group, instance, "gateway forgotten");

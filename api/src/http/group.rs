@@ -75,14 +75,30 @@ pub(super) async fn delete(
     At((name,)): At<(GroupName,)>,
     write: Write,
 ) -> Answer {
-    // The repository does not know who serves it; this is the place that does.
-    let instances = api.fleet.counts(&name).total;
+    unserved(&api, &name)?;
+    without_instances(write).run(&api, name, Operation::DeleteGroup).await
+}
+
+/// Refuses what takes a group away from gateways. The repository does not know who serves a group;
+/// this process does, some time after its start: of groups made since, at once.
+pub(crate) fn unserved(api: &Api, name: &GroupName) -> Result<(), Problem> {
+    let instances = api.fleet.counts(name).total;
     if instances > 0 {
-        let detail =
-            format!("gateway instances serve the group {name} ({instances}): stop them first");
+        let detail = format!(
+            "gateway instances serve the group {name} ({instances}): stop them first, and take away those that are lost"
+        );
         return Err(Problem::new(Kind::StillReferenced, detail));
     }
-    without_instances(write).run(&api, name, Operation::DeleteGroup).await
+    match api.fleet.gathering().filter(|_| api.heads.had(name)) {
+        None => Ok(()),
+        Some(time) => {
+            let detail = format!(
+                "the control plane has just started, and gateways that serve the group {name} may not have checked in yet: try again in {} s",
+                time.as_secs() + 1
+            );
+            Err(Problem::unavailable_for(time, detail))
+        }
+    }
 }
 
 fn take_name(body: Value) -> Result<(GroupName, Value), Problem> {

@@ -24,12 +24,18 @@ pub(super) async fn health(_: NoParams) -> Answer {
 /// The process takes work: it is not stopping, and the repository can be read.
 pub(super) async fn ready(State(api): State<Api>, _: NoParams) -> Answer {
     if *api.draining.borrow() {
-        return Err(Problem::new(Kind::Unavailable, "the control plane is stopping"));
+        return Err(Problem::new(
+            Kind::Unavailable,
+            "the control plane is stopping; ask again when it has started",
+        ));
     }
     let check = api.store.read(|repository| repository.access_read(TOKENS_FILE));
     match tokio::time::timeout(PATIENCE, check).await {
         Ok(Ok(_)) => Ok(Json(json!({"status": "ready"})).into_response()),
-        _ => Err(Problem::new(Kind::Unavailable, "the configuration repository cannot be read")),
+        _ => Err(Problem::new(
+            Kind::Unavailable,
+            "the configuration repository cannot be read; `refgate check` says what is wrong with it",
+        )),
     }
 }
 

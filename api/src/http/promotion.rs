@@ -14,7 +14,7 @@ use super::targets::Targets;
 use super::write::Write;
 use super::{Answer, Api};
 use crate::body::Document;
-use crate::body::fields::{Field, Fields, parsed};
+use crate::body::fields::{Field, Fields, parsed, wrong_type};
 use crate::problem::Problem;
 
 /// One service of a group, as it is there.
@@ -92,9 +92,14 @@ impl Order {
             let refusal = Diagnostic::error("", "/expect_head", Code::BadValue, message);
             fields.refuse(refusal.with_hint("sync to one group at a time, or leave it out"));
         }
+        let settled = fields.optional::<Settlements>("settled").unwrap_or_default().0;
+        if !settled.is_empty() && matches!(to, Some(Targets::Many(_))) {
+            let message = "several groups have conflicts of their own";
+            let refusal = Diagnostic::error("", "/settled", Code::BadValue, message);
+            fields.refuse(refusal.with_hint("sync to one group at a time, or use on_conflict"));
+        }
         fields.finish(|| {
-            let sync =
-                Sync { services: services()?, runtime, on_conflict, settled: Settled::new() };
+            let sync = Sync { services: services()?, runtime, on_conflict, settled };
             Some(Self { to: to?, sync, reason, expect_head })
         })
     }
@@ -133,6 +138,60 @@ impl Field for Services {
             services.push((name, version));
         }
         Ok(Self(services))
+    }
+}
+
+/// `settled`: conflicts by file and pointer, each with the side that is taken.
+#[derive(Default)]
+struct Settlements(Settled);
+
+impl Field for Settlements {
+    fn read(value: Value, pointer: &str) -> Result<Self, Diagnostic> {
+        let Value::Array(items) = value else {
+            return Err(wrong_type(pointer, "a list of settled conflicts", &value));
+        };
+        let mut settled = Settled::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let at = join(pointer, &index.to_string());
+            let mut item = Map::read(item, &at)?;
+            let mut take = |key: &str| {
+                item.shift_remove(key).ok_or_else(|| {
+                    let message = format!("the key {key:?} is missing");
+                    Diagnostic::error("", &at, Code::MissingKey, message)
+                        .with_hint("file and pointer as the conflict has them, and take")
+                })
+            };
+            let file = String::read(take("file")?, &join(&at, "file"))?;
+            let place = String::read(take("pointer")?, &join(&at, "pointer"))?;
+            let side = Side::read(take("take")?, &join(&at, "take"))?;
+            if let Some(key) = item.keys().next() {
+                let message = format!("there is no key {key:?} here");
+                let finding = Diagnostic::error("", join(&at, key), Code::UnknownKey, message);
+                return Err(finding.with_hint("known keys: file, pointer, take"));
+            }
+            if settled.insert((file, place), side.0).is_some() {
+                let message = "this conflict is settled twice";
+                let finding = Diagnostic::error("", at, Code::BadValue, message);
+                return Err(finding.with_hint("keep one of them"));
+            }
+        }
+        Ok(Self(settled))
+    }
+}
+
+/// The side that is taken at one place.
+struct Side(OnConflict);
+
+impl Field for Side {
+    fn read(value: Value, pointer: &str) -> Result<Self, Diagnostic> {
+        match OnConflict::read(value, pointer)? {
+            OnConflict::Abort => {
+                let message = "a conflict is settled by one side";
+                let finding = Diagnostic::error("", pointer, Code::BadValue, message);
+                Err(finding.with_hint("theirs (the version) or ours (the group)"))
+            }
+            side => Ok(Self(side)),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a remote gateway fetches: a group at its head, or what changed since a commit of it.
 //!
 //! A gateway that has the head waits here, as long as it says, and is woken by the next commit. Many
-//! gateways that want the same are sent the same bytes, made once.
+//! gateways that want the same are sent the same bytes, made once, and compressed once for those that
+//! read gzip.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use refgate_core::name::{CommitId, GroupName};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::timeout;
@@ -27,6 +31,9 @@ use crate::problem::{Kind, Problem};
 /// How much of a snapshot is handed on at once.
 const CHUNK: usize = 64 << 10;
 
+/// Bytes below which a body is sent as it is.
+const WORTH_COMPRESSING: usize = 1024;
+
 /// The header in which a client says how long it would wait (RFC 7240).
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
@@ -38,12 +45,13 @@ pub(super) struct Desk {
     made: Mutex<HashMap<Wanted, Weak<Made>>>,
 }
 
-/// A group, the commit that it is at, and the commit that the gateway has.
-type Wanted = (GroupName, CommitId, Option<CommitId>);
+/// A group, the commit that it is at, the commit that the gateway has, and whether it reads gzip.
+type Wanted = (GroupName, CommitId, Option<CommitId>, bool);
 
 struct Made {
     commit: CommitId,
     body: Bytes,
+    is_gzip: bool,
 }
 
 impl Default for Desk {
@@ -60,10 +68,13 @@ pub(super) async fn get(
 ) -> Answer {
     let since = params.parsed::<CommitId>("since")?;
     params.finish()?;
-    let wait = wait(&headers)?;
-    let place = Arc::clone(&api.snapshots.places)
-        .try_acquire_owned()
-        .map_err(|_| Problem::new(Kind::Unavailable, "too many snapshots are being fetched"))?;
+    let (wait, gzip) = (wait(&headers)?, reads_gzip(&headers));
+    let place = Arc::clone(&api.snapshots.places).try_acquire_owned().map_err(|_| {
+        Problem::new(
+            Kind::Unavailable,
+            "too many snapshots are being fetched; try again in a moment",
+        )
+    })?;
     // Before the first look, so that no commit falls in between.
     let heads = api.heads.subscribe();
     let mut head = head(&api, &group).await?;
@@ -72,7 +83,10 @@ pub(super) async fn get(
             Some(moved) => head = moved,
             // Who comes again at once would come for nothing.
             None if *api.draining.borrow() => {
-                return Err(Problem::new(Kind::Unavailable, "the control plane is stopping"));
+                return Err(Problem::new(
+                    Kind::Unavailable,
+                    "the control plane is stopping; ask again when it has started",
+                ));
             }
             None => {
                 api.metrics.snapshot("unchanged", 0);
@@ -80,13 +94,31 @@ pub(super) async fn get(
             }
         }
     }
-    let made = made(&api, &group, head, since).await?;
+    let made = made(&api, &group, head, since, gzip).await?;
     api.metrics.snapshot("sent", made.body.len());
     let (body, length, tag) = (made.body.clone(), made.body.len(), etag(made.commit)?);
+    let is_gzip = made.is_gzip;
     let content = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut response = Response::new(Body::from_stream(chunks(body, (made, place))));
-    response.headers_mut().extend([content, tag, (header::CONTENT_LENGTH, length.into())]);
+    let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
+    response.headers_mut().extend([content, tag, vary, (header::CONTENT_LENGTH, length.into())]);
+    if is_gzip {
+        let coding = HeaderValue::from_static("gzip");
+        response.headers_mut().insert(header::CONTENT_ENCODING, coding);
+    }
     Ok(response)
+}
+
+/// Whether the client takes a body in gzip.
+fn reads_gzip(headers: &HeaderMap) -> bool {
+    let lines =
+        headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let mut codings = lines.flat_map(|line| line.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.parse().ok()) == Some(0.0);
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
 }
 
 /// A body in parts, with something that is kept until the last was taken.
@@ -166,10 +198,11 @@ async fn made(
     group: &GroupName,
     head: CommitId,
     since: Option<CommitId>,
+    gzip: bool,
 ) -> Result<Arc<Made>, Problem> {
     let mut all = api.snapshots.made.lock().await;
     all.retain(|_, made| made.strong_count() > 0);
-    let wanted = (group.clone(), head, since);
+    let wanted = (group.clone(), head, since, gzip);
     if let Some(made) = all.get(&wanted).and_then(Weak::upgrade) {
         return Ok(made);
     }
@@ -177,17 +210,44 @@ async fn made(
     let made = api.store.read(move |repository| {
         let update = repository.update(&name, since)?;
         let body = serde_json::to_vec(&update).map_err(|error| Problem::internal(&error))?;
-        Ok::<_, Problem>(Made { commit: update.commit, body: body.into() })
+        let is_gzip = gzip && body.len() >= WORTH_COMPRESSING;
+        let body = match is_gzip {
+            true => compressed(&body).map_err(|error| Problem::internal(&error))?,
+            false => body,
+        };
+        Ok::<_, Problem>(Made { commit: update.commit, body: body.into(), is_gzip })
     });
     let made = Arc::new(made.await?);
     // The group may have moved on meanwhile; then it is that commit's.
-    all.insert((group.clone(), made.commit, since), Arc::downgrade(&made));
+    all.insert((group.clone(), made.commit, since, gzip), Arc::downgrade(&made));
     Ok(made)
+}
+
+fn compressed(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_reads_gzip() {
+        let table = [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0, br", false),
+            ("gzip; q=0.0", false),
+            ("identity", false),
+            ("", false),
+        ];
+        for (text, reads) in table {
+            let line = [(header::ACCEPT_ENCODING, HeaderValue::from_static(text))];
+            assert_eq!(reads_gzip(&HeaderMap::from_iter(line)), reads, "{text}");
+        }
+    }
 
     #[test]
     fn how_long_clients_wait() {

@@ -73,7 +73,10 @@ pub(super) async fn revoke(
     }
     change(&api, |access| match access.remove(name.as_str()) {
         true => Ok(()),
-        false => Err(Problem::new(Kind::NotFound, format!("there is no token of the name {name}"))),
+        false => Err(Problem::new(
+            Kind::NotFound,
+            format!("there is no token of the name {name}; /v1/tokens lists those that there are"),
+        )),
     })
     .await?;
     tracing::info!(token = %name, "token revoked");

@@ -41,13 +41,26 @@ impl FromRequestParts<Api> for Write {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let mut params = Params::from_request_parts(parts, api).await?;
         let (dry_run, wait) = (params.flag("dry_run")?, params.wait()?);
+        let plans = params.text("expect_plan")?;
         params.finish()?;
+        // A write of several groups has a plan for each.
+        let expect_plan: Vec<String> =
+            plans.iter().flat_map(|plans| plans.split(',')).map(str::to_owned).collect();
+        // A client whose plan went missing means to be guarded.
+        if expect_plan.iter().any(String::is_empty) {
+            let detail =
+                "the query parameter \"expect_plan\" is the id of a plan, or several with commas";
+            return Err(Problem::new(Kind::MalformedRequest, detail));
+        }
         let extensions = &parts.extensions;
         let lost = || Problem::new(Kind::Internal, "a write came without token or request id");
         Ok(Self {
             dry_run,
             wait,
-            precondition: conditional::precondition(&parts.headers)?,
+            precondition: Precondition {
+                expect_plan,
+                ..conditional::precondition(&parts.headers)?
+            },
             request_id: extensions.get().cloned().ok_or_else(lost)?,
             principal: extensions.get().cloned().ok_or_else(lost)?,
         })

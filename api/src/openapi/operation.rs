@@ -148,7 +148,7 @@ impl Operation {
     }
 
     fn with_options(&mut self) {
-        let options = ["dry_run", "wait", "If-Match", "If-Not-There"];
+        let options = ["dry_run", "wait", "expect_plan", "If-Match", "If-Not-There"];
         self.parameters.extend(options.map(|name| reference("parameters", name)));
     }
 
@@ -342,6 +342,9 @@ pub(super) fn parameters() -> Value {
         "wait": query("wait", seconds,
             "Answers when every healthy gateway of the group serves the commit, or after so many \
              seconds, with `convergence`.".to_owned()),
+        "expect_plan": query("expect_plan", json!({"type": "string"}),
+            "Only if it does what the plan with this `id` says, else 409 `concurrent_update`; for \
+             several groups the `id` of each plan, with commas.".to_owned()),
         "If-Match": header("If-Match", json!({"type": "string", "pattern": "^(\\*|\"[^\",]*\")$"}),
             "Only if the object is still the one with this entity tag."),
         "If-Not-There": header("If-None-Match", json!({"type": "string", "const": "*"}),

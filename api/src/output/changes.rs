@@ -86,7 +86,7 @@ pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
 }
 
 /// A place in a document as people say it: `upstreams › default › nodes`.
-fn place(pointer: &str) -> String {
+pub(super) fn place(pointer: &str) -> String {
     if pointer.is_empty() {
         return "(whole file)".to_owned();
     }
@@ -115,7 +115,7 @@ fn leaves(value: &Value, pointer: &str, lines: &mut Vec<String>) {
     }
 }
 
-fn compact(value: &Value) -> String {
+pub(super) fn compact(value: &Value) -> String {
     match value {
         Value::Null => "(absent)".to_owned(),
         value => value.to_string(),

@@ -1,37 +1,77 @@
 //! Refusals and failures, for people: what, where, and what to do about it.
 
-use std::io::{self, Write};
+use std::io;
 
-use super::text::printable;
+use refgate_core::diff::title;
+
+use super::Output;
+use super::changes::{compact, place};
+use super::table::Table;
 use crate::client::ClientError;
-use crate::client::problem::{Finding, Problem};
+use crate::client::problem::{Conflict, Finding, Problem};
 
 /// Prints a refusal with everything that the server says about it.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn print(out: &mut dyn Write, problem: &Problem, had_token: bool) -> io::Result<()> {
+pub fn print(out: &mut Output, problem: &Problem, had_token: bool) -> io::Result<()> {
     // Where the findings follow one by one, a detail that repeats them is left out.
     let repeats = |finding: &Finding| problem.detail.contains(&finding.message);
     let headline = match problem.diagnostics.iter().any(repeats) && !problem.title.is_empty() {
         true => problem.title.clone(),
         false => problem.to_string(),
     };
-    writeln!(out, "error: {}", printable(&headline))?;
+    out.note(format!("error: {headline}"))?;
     for finding in &problem.diagnostics {
         let mark = if finding.severity == "warning" { "warning: " } else { "" };
-        writeln!(out, "  {mark}{}", printable(&finding.to_string()))?;
+        out.note(format!("  {mark}{finding}"))?;
     }
-    for conflict in &problem.conflicts {
-        writeln!(out, "  conflict: {}", printable(&conflict.to_string()))?;
-    }
+    print_conflicts(out, &problem.conflicts)?;
     if let Some(remedy) = remedy(problem, had_token) {
-        writeln!(out, "hint: {remedy}")?;
+        out.note(format!("hint: {remedy}"))?;
+    }
+    for line in settling(&problem.conflicts) {
+        out.note(line)?;
     }
     if !problem.request_id.is_empty() {
-        writeln!(out, "request id: {}", printable(&problem.request_id))?;
+        out.note(format!("request id: {}", problem.request_id))?;
     }
     Ok(())
+}
+
+/// Both sides beside each other on a terminal; elsewhere a line for each, which can be searched.
+fn print_conflicts(out: &mut Output, conflicts: &[Conflict]) -> io::Result<()> {
+    if conflicts.is_empty() || !out.messages_are_read() {
+        return conflicts.iter().try_for_each(|one| out.note(format!("  conflict: {one}")));
+    }
+    let mut table =
+        Table::new(["CONFLICT", "BEFORE", "OURS (the group's)", "THEIRS (the version's)"]);
+    for conflict in conflicts {
+        let at = format!("{} › {}", title(&conflict.file), place(&conflict.pointer));
+        let sides = [&conflict.base, &conflict.ours, &conflict.theirs].map(compact);
+        table.row([vec![at], sides.to_vec()].concat());
+    }
+    out.note_table(&table)
+}
+
+/// The flags that settle conflicts one by one, to be put behind the command.
+fn settling(conflicts: &[Conflict]) -> Vec<String> {
+    let last = conflicts.len().saturating_sub(1);
+    let flag = |(index, conflict): (usize, &Conflict)| {
+        let place = format!("theirs:{}#{}", conflict.file, conflict.pointer);
+        let more = if index == last { "" } else { " \\" };
+        format!("  --take {}{more}", quoted(&place))
+    };
+    conflicts.iter().enumerate().map(flag).collect()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:#~@+,".contains(&byte);
+    match word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// What to do about a refusal, where that is the same for everybody.
@@ -47,9 +87,21 @@ fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
         "precondition_failed" if problem.detail.is_empty() => {
             "the object is not as you read it: read it again and repeat with its new ETag"
         }
+        "forbidden" => {
+            "use a token with that role (`refgate login`, --token); an administrator makes one with `refgate token create`"
+        }
+        "not_found" => {
+            "`refgate status` shows every service and group; `list` of a noun what there is of it"
+        }
+        "already_exists" => "change what is there with `patch` or `put`, or choose another name",
+        "version_taken" | "version_mismatch" | "content_already_versioned" => {
+            "`refgate version list SERVICE` shows the numbers and where each runs"
+        }
+        "read_only_group" => "change it where it comes from: its controller in Kubernetes",
+        "internal" => "the log of the control plane has the cause, under the request id",
         "version_required" => "name the new version with --version, such as --version 1.0.0",
         "promotion_conflict" => {
-            "--on-conflict theirs takes the version's values, --on-conflict ours keeps the group's"
+            "--on-conflict theirs takes the version's values everywhere, --on-conflict ours keeps the group's; to settle each by itself, theirs or ours, repeat the command with"
         }
         "unavailable" => {
             return Some(match problem.retry_after {
@@ -66,7 +118,7 @@ fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn print_client(out: &mut dyn Write, error: &ClientError, had_token: bool) -> io::Result<()> {
+pub fn print_client(out: &mut Output, error: &ClientError, had_token: bool) -> io::Result<()> {
     let hint = match error {
         ClientError::Refused(problem) => return print(out, problem, had_token),
         ClientError::Unreachable { .. } => {
@@ -83,8 +135,8 @@ pub fn print_client(out: &mut dyn Write, error: &ClientError, had_token: bool) -
         }
         ClientError::Shape(_) => "-o json shows the answer as it came",
     };
-    writeln!(out, "error: {}", printable(&error.to_string()))?;
-    writeln!(out, "hint: {hint}")
+    out.note(format!("error: {error}"))?;
+    out.note(format!("hint: {hint}"))
 }
 
 #[cfg(test)]
@@ -92,12 +144,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::output::Format;
+    use crate::output::testing::Memory;
 
     fn printed(body: serde_json::Value, had_token: bool) -> String {
-        let mut out = Vec::new();
-        let problem = Problem::embedded(&body);
-        print(&mut out, &problem, had_token).expect("memory takes everything");
-        String::from_utf8(out).expect("text")
+        let memory = Memory::default();
+        print(&mut memory.output(Format::Table), &Problem::embedded(&body), had_token)
+            .expect("memory takes everything");
+        memory.messages()
     }
 
     #[test]
@@ -147,6 +201,27 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("--on-conflict theirs"), "{text}");
+        assert!(text.ends_with("\n  --take theirs:services/a/routes/b.json#/priority\n"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_has_both_sides_beside_each_other() {
+        let conflict = |pointer: &str| {
+            json!({"service": "a", "file": "services/a/routes/b.json", "pointer": pointer,
+                "base": null, "ours": "x", "theirs": ["y"]})
+        };
+        let body = json!({"title": "Promotion conflict", "code": "promotion_conflict",
+            "conflicts": [conflict("/labels/a b"), conflict("/priority")]});
+        let memory = Memory::default();
+        let mut out = memory.terminal(Format::Table);
+        print(&mut out, &Problem::embedded(&body), true).expect("memory takes everything");
+        let text = memory.messages();
+        let row = "│ route b of a › labels › a b ┆ (absent) ┆ \"x\"";
+        assert!(text.contains(row), "{text}");
+        assert!(text.contains("┆ [\"y\"]"), "{text}");
+        let flags = "  --take 'theirs:services/a/routes/b.json#/labels/a b' \\\n  \
+                     --take theirs:services/a/routes/b.json#/priority\n";
+        assert!(text.ends_with(flags), "{text}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Rows and columns, for a terminal or for a pipe.
 
+use std::io::IsTerminal;
+
 use comfy_table::{ContentArrangement, presets};
 
 /// Where a table is going.
@@ -74,6 +76,10 @@ impl Table {
     #[must_use]
     pub fn render(&self, style: Style) -> String {
         let mut table = comfy_table::Table::new();
+        // Where standard output goes elsewhere, the terminal is behind standard error.
+        if !std::io::stdout().is_terminal() {
+            table.use_stderr();
+        }
         match style {
             Style::Terminal if !self.header.is_empty() => {
                 table.load_style(presets::UTF8_FULL_CONDENSED.with_rounded_corners());

@@ -19,8 +19,16 @@ struct Bytes(Rc<RefCell<Vec<u8>>>);
 
 impl Memory {
     pub(crate) fn output(&self, format: Format) -> Output {
+        self.of_style(format, Style::Plain)
+    }
+
+    pub(crate) fn terminal(&self, format: Format) -> Output {
+        self.of_style(format, Style::Terminal)
+    }
+
+    fn of_style(&self, format: Format, style: Style) -> Output {
         let (answers, messages) = (self.answers.clone(), self.messages.clone());
-        Output::new(format, Style::Plain, Box::new(answers), Box::new(messages))
+        Output::new(format, style, Box::new(answers), Box::new(messages))
     }
 
     pub(crate) fn answers(&self) -> String {

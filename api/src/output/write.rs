@@ -76,6 +76,17 @@ pub fn preview(out: &mut Output, answer: &Answer) -> Result<Ending, WriteError> 
     each(out, answer, "", "")
 }
 
+/// The ids of the plans in an answer.
+#[must_use]
+pub fn plans(answer: &Answer) -> Vec<String> {
+    let plans = match &answer.body["results"] {
+        Value::Array(results) => results.iter().collect(),
+        _ => vec![&answer.body],
+    };
+    let id = |body: &Value| body["plan"]["id"].as_str().map(str::to_owned);
+    plans.into_iter().filter_map(id).collect()
+}
+
 /// What can go wrong with an answer that came.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -99,7 +110,7 @@ fn one(out: &mut Output, body: &Value, subject: &str, verb: &str) -> Result<Endi
         if let Some(Value::String(group)) = body.get("group") {
             out.note(format!("{group}:"))?;
         }
-        problem::print(out.messages(), &refused, true)?;
+        problem::print(out, &refused, true)?;
         return Ok(if refused.is_conflict() { Ending::Conflict } else { Ending::Failed });
     }
     if let Some(plan) = body.get("plan") {

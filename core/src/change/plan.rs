@@ -53,6 +53,8 @@ pub struct Gate {
 /// A plan as it is shown.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlanView {
+    /// What names this very plan, for [`super::Precondition::expect_plan`].
+    pub id: String,
     /// The group.
     pub group: GroupName,
     /// The commit it was planned on; null for a group that is not there yet.
@@ -121,7 +123,7 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
         None if matches!(draft.change, TreeChange::Archive) => PlannedTree::Archived,
         None => PlannedTree::Same,
     };
-    Ok(Plan {
+    let plan = Plan {
         group: group.clone(),
         base,
         tree,
@@ -131,7 +133,15 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
         gates: draft.gates,
         services: draft.services,
         created: draft.created,
-    })
+    };
+    let expected = &change.precondition.expect_plan;
+    if !expected.is_empty() && !expected.contains(&plan.id()) {
+        let reason = format!(
+            "the change would now do something else to group {group} than its plan said: the group or what comes to it has changed"
+        );
+        return Err(Error::ConcurrentUpdate { reason });
+    }
+    Ok(plan)
 }
 
 fn draft(desk: &Desk<'_>, base: Option<Head>, change: &Change) -> Result<Draft, Error> {
@@ -245,13 +255,24 @@ impl Plan {
         !matches!(self.tree, PlannedTree::Same) || !self.tags.is_empty()
     }
 
-    /// The plan as it is shown.
-    pub(crate) fn view(self, desk: &Desk<'_>) -> Result<PlanView, Error> {
-        let after = match &self.tree {
+    /// The tree of the group as it would be; nothing when the group goes.
+    fn after(&self) -> Option<Oid> {
+        match &self.tree {
             PlannedTree::Same => self.base.map(|head| head.tree),
             PlannedTree::Next(tree, _) => Some(*tree),
             PlannedTree::Archived => None,
-        };
+        }
+    }
+
+    /// Where it begins and where it ends: plans that are alike in both do the same.
+    fn id(&self) -> String {
+        let of = |id: Option<Oid>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        format!("{}-{}", of(self.base.map(|head| head.commit.0)), of(self.after()))
+    }
+
+    /// The plan as it is shown.
+    pub(crate) fn view(self, desk: &Desk<'_>) -> Result<PlanView, Error> {
+        let (id, after) = (self.id(), self.after());
         let before = self.base.map(|head| head.tree);
         let outcome = match self.services.first().and_then(|service| service.outcome) {
             Some(OutcomeKind::Promoted) => "promoted",
@@ -262,6 +283,7 @@ impl Plan {
             None => "changed",
         };
         Ok(PlanView {
+            id,
             group: self.group,
             base_commit: self.base.map(|head| head.commit),
             outcome: outcome.to_owned(),

@@ -12,11 +12,14 @@ use crate::content::{Place, document_at, files_below, read_json};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::error::{Conflict, Error};
 use crate::event::Event;
-use crate::merge::{self, Content, OnConflict};
+use crate::merge::{self, Content, OnConflict, Settled};
 use crate::name::{CommitId, ContentId, GroupName, ServiceName};
 use crate::repository::{Desk, Head, of_group};
 use crate::store::objects::{Edits, EntryKind};
 use crate::version::Version;
+
+/// How many places are named to somebody who settled one that is none.
+const TOLD: usize = 5;
 
 /// A version on its way into a group.
 struct Incoming {
@@ -56,10 +59,10 @@ pub(super) fn sync(
     }
     let mut draft = Draft::new(event);
     draft.way = Way::Version;
-    let mut conflicts = Vec::new();
+    let mut clashes = Vec::new();
     for version in incoming {
         check_came_from(desk, target, head, &version, &mut draft)?;
-        let outcome = bring(desk, target, head, &version, sync, &mut draft, &mut conflicts)?;
+        let outcome = bring(desk, target, head, &version, sync, &mut draft, &mut clashes)?;
         draft.services.push(ServiceOutcome {
             service: version.service,
             version: version.version,
@@ -70,11 +73,48 @@ pub(super) fn sync(
     if let Some(closed) = draft.gates.iter().find(|gate| !gate.passed) {
         return Err(Error::PromotionGate { reason: closed.message.clone() });
     }
+    let version = titles.join(", ");
+    let came = |done: &ServiceOutcome| done.outcome != Some(OutcomeKind::AlreadyCurrent);
+    // A sync that is repeated finds everything done: there is nothing to settle any more.
+    if draft.services.iter().any(came) {
+        check_settled(target, &version, &sync.settled, &clashes)?;
+    }
+    let left = |clash: &Conflict| {
+        let winner = merge::winner(&sync.settled, sync.on_conflict, &clash.file, &clash.pointer);
+        winner == OnConflict::Abort
+    };
+    let conflicts: Vec<_> = clashes.into_iter().filter(left).collect();
     if !conflicts.is_empty() {
-        let version = titles.join(", ");
         return Err(Error::PromotionConflict { group: target.clone(), version, conflicts });
     }
     Ok(draft)
+}
+
+/// Whatever is settled must be a conflict: a place that is misspelt would be decided by `on_conflict`.
+fn check_settled(
+    target: &GroupName,
+    version: &str,
+    settled: &Settled,
+    clashes: &[Conflict],
+) -> Result<(), Error> {
+    let is_at = |(file, pointer): &&(String, String)| {
+        clashes.iter().any(|clash| clash.file == *file && clash.pointer == *pointer)
+    };
+    let told = clashes.iter().take(TOLD).map(|clash| format!("{}#{}", clash.file, clash.pointer));
+    let places = told.collect::<Vec<_>>().join(", ");
+    let hint = match clashes.len() {
+        0 => "leave it out: this sync has no conflicts".to_owned(),
+        1..=TOLD => format!("conflicts are at {places}"),
+        more => format!("conflicts are at {places} and {} more places", more - TOLD),
+    };
+    let unknown = settled.keys().filter(|place| !is_at(place)).map(|(file, pointer)| {
+        let message = format!("{version} and {target} have no conflict here that could be settled");
+        Diagnostic::error(file, pointer, Code::BadValue, message).with_hint(&hint)
+    });
+    match unknown.collect::<Vec<_>>() {
+        unknown if unknown.is_empty() => Ok(()),
+        unknown => Err(Error::NothingToSettle(unknown)),
+    }
 }
 
 /// Step 1: what shall come, and by which number.
@@ -152,7 +192,7 @@ fn bring(
     version: &Incoming,
     sync: &Sync,
     draft: &mut Draft,
-    conflicts: &mut Vec<Conflict>,
+    clashes: &mut Vec<Conflict>,
 ) -> Result<OutcomeKind, Error> {
     let service = &version.service;
     let folder = format!("services/{service}");
@@ -168,13 +208,9 @@ fn bring(
         }
         Some(current) if base == Some(current) => version.content.0,
         Some(current) => {
-            let (merged, clashes) =
+            let (merged, found) =
                 merge_contents(desk, service, base, current, version.content, sync)?;
-            conflicts.extend(clashes.into_iter().filter(|clash| {
-                let (file, pointer) = (&clash.file, &clash.pointer);
-                let winner = merge::winner(&sync.settled, sync.on_conflict, file, pointer);
-                winner == OnConflict::Abort
-            }));
+            clashes.extend(found);
             merged
         }
     };

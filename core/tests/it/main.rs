@@ -3,6 +3,7 @@
 mod check;
 mod damage;
 mod diagnostics;
+mod document_reference;
 mod documents;
 mod faults;
 mod history;

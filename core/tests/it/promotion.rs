@@ -149,6 +149,57 @@ fn edits_in_the_target_are_merged_or_refused() {
 }
 
 #[test]
+fn conflicts_are_settled_one_by_one() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
+    let edit = |priority: u8, description: &str| json!({"routes": {"get-headers": {"priority": priority, "description": description}}});
+    f.patch("uat", "a", edit(7, "ours")).expect("hand edit");
+    f.patch("test", "a", edit(9, "theirs")).expect("edited");
+    let sync = |settled: &[(&str, OnConflict)]| {
+        let mut operation = sync_operation("a", "test", Some("1.1.0"), OnConflict::Abort);
+        let Operation::Sync(sync) = &mut operation else { panic!("a sync") };
+        let file = "services/a/routes/get-headers.json";
+        let settled = settled.iter();
+        let at = |(pointer, side): &(&str, _)| ((file.to_owned(), (*pointer).to_owned()), *side);
+        sync.settled = settled.map(at).collect();
+        f.apply("uat", operation)
+    };
+    let (priority, description) =
+        (("/priority", OnConflict::Ours), ("/description", OnConflict::Theirs));
+    let heads = f.heads();
+    let refused = sync(&[priority]).expect_err("one is left");
+    let [left] = refused.conflicts() else { panic!("one conflict: {refused:?}") };
+    assert_eq!(left.pointer, "/description");
+
+    let refused = sync(&[priority, ("/descriptions", OnConflict::Ours)]).expect_err("misspelt");
+    assert_eq!(refused.code(), "validation_failed");
+    let [finding] = refused.diagnostics() else { panic!("one finding: {refused:?}") };
+    assert_eq!(finding.pointer, "/descriptions");
+    let hint = finding.hint.as_deref().expect("a hint");
+    assert!(hint.contains("services/a/routes/get-headers.json#/description"), "{hint}");
+    assert_eq!(f.heads(), heads);
+
+    sync(&[priority, description]).expect("both are settled");
+    let route = &f.service("uat", "a")["routes"]["get-headers"];
+    assert_eq!((&route["priority"], &route["description"]), (&json!(7), &json!("theirs")));
+}
+
+#[test]
+fn what_is_done_is_not_settled_again() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    let mut operation = sync_operation("a", "test", Some("1.0.0"), OnConflict::Abort);
+    let Operation::Sync(sync) = &mut operation else { panic!("a sync") };
+    let place = ("services/a/service.json".to_owned(), "/description".to_owned());
+    sync.settled.insert(place, OnConflict::Ours);
+    let refused = f.apply("uat", operation.clone()).expect_err("there is no conflict");
+    assert!(refused.to_string().contains("this sync has no conflicts"), "{refused}");
+    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
+    assert!(!f.apply("uat", operation).expect("it is there").changed);
+}
+
+#[test]
 fn a_dry_run_leaves_nothing() {
     let f = Fixture::new();
     f.put("test", "a", httpbin()).expect("created");

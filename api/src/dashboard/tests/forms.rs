@@ -10,15 +10,15 @@ async fn faults_stand_beside_their_fields() -> Result<()> {
     let before = browser.repository.head(&"test".parse()?)?;
     // The form, what is typed, the field that it is wrong in, and a word of what is said.
     let table = [
-        ("/groups/test/services/new", vec![("name", "Bad Name")], "name", "valid service name"),
+        ("/groups/test/services/~new", vec![("name", "Bad Name")], "name", "valid service name"),
         (
-            "/groups/test/services/new",
+            "/groups/test/services/~new",
             vec![("name", "httpbin"), ("route_name", "r"), ("/routes/first-route/paths", "/r")],
             "name",
             "exists",
         ),
         (
-            "/groups/test/services/new",
+            "/groups/test/services/~new",
             vec![
                 ("name", "a"),
                 ("route_name", "r"),
@@ -29,13 +29,13 @@ async fn faults_stand_beside_their_fields() -> Result<()> {
             "host",
         ),
         (
-            "/groups/test/services/new",
+            "/groups/test/services/~new",
             vec![("name", "a"), ("route_name", "r"), ("/routes/first-route/paths", "no-slash")],
             "-routes-r-paths",
             "path",
         ),
         (
-            "/groups/test/services/new",
+            "/groups/test/services/~new",
             vec![("name", "a"), ("route_name", "")],
             "route_name",
             "needs a name",
@@ -52,14 +52,14 @@ async fn faults_stand_beside_their_fields() -> Result<()> {
             "-match",
             "JSON",
         ),
-        ("/groups/test/consumers/new", vec![("name", "not a name")], "name", "consumer name"),
+        ("/groups/test/consumers/~new", vec![("name", "not a name")], "name", "consumer name"),
         (
-            "/groups/test/certificates/new",
+            "/groups/test/certificates/~new",
             vec![("name", "web"), ("/snis", "a.test"), ("/private_key", "secret")],
             "-private_key",
             "reference",
         ),
-        ("/groups/new", vec![("name", "test")], "name", "exists"),
+        ("/groups/~new", vec![("name", "test")], "name", "exists"),
         (
             "/groups/test/settings",
             vec![("/http/trusted_proxies", "here")],
@@ -117,7 +117,7 @@ async fn form_and_json_are_one_document() -> Result<()> {
         assert!(words(&reply.text).contains(word), "{text}: {}", words(&reply.text));
     }
     // What only the JSON view can say stays when the form comes back.
-    let path = "/groups/test/services/new";
+    let path = "/groups/test/services/~new";
     let fields = [
         ("action", "json"),
         ("name", "third"),
@@ -136,7 +136,7 @@ async fn form_and_json_are_one_document() -> Result<()> {
     assert_eq!(service.routes["r"]["paths"], json!(["/third"]));
     assert_eq!(service.routes["more"]["paths"], json!(["/more"]));
     // A new service, written as JSON.
-    let path = "/groups/test/services/new";
+    let path = "/groups/test/services/~new";
     let page = browser.page(&format!("{path}?view=json")).await?;
     let text = r#"{"routes": {"r": {"paths": ["/r"]}}}"#;
     let fields = [("action", "save"), ("name", "other"), ("document", text)];
@@ -218,10 +218,48 @@ async fn a_description_becomes_a_service() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_group_goes_when_nothing_keeps_it() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    assert!(browser.page("/").await?.contains(r#"<a href="/docs">API</a>"#));
+    // The others were there before this process, and gateways may be on their way to them.
+    let told = words(&browser.page("/groups/production/delete").await?);
+    assert!(told.contains("has just started") && !told.contains("Type production"), "{told}");
+    let fields = [("action", "save"), ("name", "new")];
+    let (at, page) = browser.done("/groups/~new", &fields).await?;
+    assert_eq!(at, "/groups/new");
+    assert!(words(&page).contains("No service yet"), "{}", words(&page));
+
+    let patch = json!({"promotion": {"from": ["new"]}});
+    browser.apply("test", Operation::PatchGroup { patch })?;
+    let path = "/groups/new/delete";
+    let settings = browser.page("/groups/new/settings").await?;
+    assert!(settings.contains(r#"href="/groups/new/delete""#));
+    let told = words(&browser.page(path).await?);
+    assert!(told.contains("group test takes versions from new"), "{told}");
+
+    browser.apply("test", Operation::PatchGroup { patch: json!({"promotion": {"from": []}}) })?;
+    let page = browser.page(path).await?;
+    let reply = browser.submit_from(&page, path, &[("confirm", "other")]).await?;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(words(&reply.text).contains("the name typed is not the group's"));
+    let patch = json!({"description": "kept"});
+    browser.apply("new", Operation::PatchGroup { patch })?;
+    let reply = browser.submit_from(&page, path, &[("confirm", "new")]).await?;
+    assert_eq!(reply.status, StatusCode::CONFLICT, "it is not what was looked at");
+    let page = browser.page(path).await?;
+    let reply = browser.submit_from(&page, path, &[("confirm", "new")]).await?;
+    let (at, page) = browser.follow(reply).await?;
+    assert_eq!(at, "/");
+    assert!(words(&page).contains("The group new is deleted."), "{}", words(&page));
+    assert_eq!(browser.get("/groups/new").await?.status, StatusCode::NOT_FOUND);
+    Ok(())
+}
+
+#[tokio::test]
 async fn things_come_and_go() -> Result<()> {
     let browser = Browser::signed_in().await?.with_httpbin()?;
     let fields = [("action", "save"), ("name", "staging"), ("/promotion/from", "test")];
-    let (at, page) = browser.done("/groups/new", &fields).await?;
+    let (at, page) = browser.done("/groups/~new", &fields).await?;
     assert_eq!(at, "/groups/staging");
     assert!(words(&page).contains("Takes what ran in test"), "{}", words(&page));
 
@@ -231,7 +269,7 @@ async fn things_come_and_go() -> Result<()> {
         ("/nodes/0/host", "h.test"),
         ("/nodes/0/port", "81"),
     ];
-    let (_, page) = browser.done(&format!("{TEST}/upstreams/new"), &fields).await?;
+    let (_, page) = browser.done(&format!("{TEST}/upstreams/~new"), &fields).await?;
     assert!(page.contains("<code>h.test</code>"));
     let path = format!("{TEST}/upstreams/second");
     let page = browser.page(&path).await?;
@@ -244,7 +282,7 @@ async fn things_come_and_go() -> Result<()> {
     assert!(words(&page).contains("No nodes"), "{}", words(&page));
 
     let consumer = [("action", "save"), ("name", "app"), ("/labels", "team=a")];
-    let (_, page) = browser.done("/groups/test/consumers/new", &consumer).await?;
+    let (_, page) = browser.done("/groups/test/consumers/~new", &consumer).await?;
     assert!(page.contains("/groups/test/consumers/app"));
     let page = browser.page("/groups/test/consumers/app").await?;
     let reply = browser.submit_from(&page, "/groups/test/consumers/app/delete", &[]).await?;
@@ -272,7 +310,7 @@ async fn a_group_of_a_controller_is_only_looked_at() -> Result<()> {
     for path in ["/groups/test", TEST, &format!("{TEST}/hosts"), &format!("{TEST}/upstreams")] {
         let page = browser.page(path).await?;
         assert!(words(&page).contains("of type ingress"), "{path}");
-        for form in ["/services/new", "Add Node", "nodes/remove", "/hosts/remove", "/sync\""] {
+        for form in ["/services/~new", "Add Node", "nodes/remove", "/hosts/remove", "/sync\""] {
             assert!(!page.contains(form), "{path}: {form}");
         }
     }

@@ -11,7 +11,7 @@ async fn from_a_new_service_to_a_rollback() -> Result<()> {
     let browser = Browser::signed_in().await?;
     let (at, page) = browser
         .done(
-            "/groups/test/services/new",
+            "/groups/test/services/~new",
             &[
                 ("action", "save"),
                 ("name", "httpbin"),
@@ -79,7 +79,7 @@ async fn from_a_new_service_to_a_rollback() -> Result<()> {
 
     // Test moves on; production takes it only by way of uat.
     let fields = [("action", "save"), ("name", "get"), ("/paths", "/get"), ("/methods", "GET")];
-    let (_, page) = browser.done(&format!("{TEST}/routes/new"), &fields).await?;
+    let (_, page) = browser.done(&format!("{TEST}/routes/~new"), &fields).await?;
     assert!(words(&page).contains("1.0.0 + changes"), "{}", words(&page));
     let refused = browser.get(&format!("{TEST}/sync?to=production")).await?;
     assert_eq!(refused.status, StatusCode::CONFLICT);

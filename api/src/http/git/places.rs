@@ -35,7 +35,12 @@ impl Places {
 
     /// Waits for a place.
     pub(super) async fn take(&self) -> Result<Place, Problem> {
-        let busy = || Problem::new(Kind::Unavailable, "too many clones or pushes run at this time");
+        let busy = || {
+            Problem::new(
+                Kind::Unavailable,
+                "too many clones or pushes run at this time; try again in a moment",
+            )
+        };
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
         let running = timeout(PATIENCE, Arc::clone(&self.running).acquire_owned());
         let running = running.await.map_err(|_| busy())?.map_err(|_| busy())?;

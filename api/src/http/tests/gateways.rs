@@ -140,6 +140,28 @@ async fn a_group_with_instances_stays() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_group_that_was_there_before_waits_for_its_gateways() -> Result<()> {
+    let (harness, clock) = with_clock()?;
+    let patch = json!({"promotion": {"from": []}});
+    let production = "/v1/groups/production";
+    harness.call(Method::PATCH, production, patch).await?.expect(StatusCode::OK)?;
+    let delete = async |path: &str| harness.call(Method::DELETE, path, Value::Null).await;
+    for (passed, after) in [(0, "30"), (29, "1")] {
+        clock.fetch_add(passed, Ordering::Relaxed);
+        let early = delete(production).await?;
+        assert_eq!(early.headers[header::RETRY_AFTER], after);
+        early.expect_problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable")?;
+    }
+    // One that was made since would have checked in here.
+    let made = harness.post("/v1/groups", json!({"name": "spare"})).await?;
+    made.expect(StatusCode::CREATED)?;
+    delete("/v1/groups/spare").await?.expect(StatusCode::OK)?;
+    clock.fetch_add(1, Ordering::Relaxed);
+    delete(production).await?.expect(StatusCode::OK)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_no_check_in_is_refused_whole() -> Result<()> {
     let (harness, _) = with_clock()?;
     let commit = head(&harness).await?;

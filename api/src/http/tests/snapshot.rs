@@ -18,6 +18,30 @@ impl Harness {
 }
 
 #[tokio::test]
+async fn who_reads_gzip_is_sent_less_of_the_same() -> Result<()> {
+    use std::io::Read as _;
+
+    let harness = Harness::new()?.with_httpbin().await?;
+    for number in 0..50 {
+        let route = format!("/v1/groups/test/services/httpbin/routes/r{number}");
+        harness.put(&route, json!({"paths": [format!("/{number}")]})).await?;
+    }
+    let plain = harness.get(SNAPSHOT).await?;
+    assert_eq!(plain.headers.get(header::CONTENT_ENCODING), None);
+    assert_eq!(plain.headers[header::VARY], "accept-encoding");
+    let request = harness.request(&Method::GET, SNAPSHOT).header(header::ACCEPT_ENCODING, "gzip");
+    let response = router(harness.api.clone()).oneshot(request.body(Body::empty())?).await?;
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+    assert_eq!(response.headers()[header::ETAG], plain.etag()?);
+    let body = to_bytes(response.into_body(), 1 << 24).await?;
+    assert!(body.len() * 3 < plain.text.len(), "{} of {}", body.len(), plain.text.len());
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut text)?;
+    assert_eq!(text, plain.text);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_gateway_fetches_all_and_then_what_changed() -> Result<()> {
     let harness = Harness::new()?.with_httpbin().await?;
     let whole = harness.get(SNAPSHOT).await?;

@@ -252,6 +252,90 @@ async fn a_head_that_moved_refuses_what_was_planned_on_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_was_planned_is_what_is_done() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let sync = "/v1/groups/test/services/httpbin/sync";
+    let to = json!(["uat", "staging"]);
+    let made = harness.post("/v1/groups", json!({"name": "staging"})).await?;
+    made.expect(StatusCode::CREATED)?;
+    let order = json!({"to": to, "version": "1.0.0"});
+    let planned = harness.post(&format!("{sync}?dry_run=true"), order.clone()).await?;
+    let planned = planned.expect(StatusCode::OK)?;
+    let id = |of: usize| planned["results"][of]["plan"]["id"].as_str().context("an id");
+    let pinned = format!("{sync}?expect_plan={},{}", id(0)?, id(1)?);
+
+    let nothing = harness.post(&format!("{sync}?expect_plan="), order.clone()).await?;
+    nothing.expect_problem(StatusCode::BAD_REQUEST, "malformed_request")?;
+
+    // What would come is other than it was, and one of the groups too.
+    let patch = |value: Value| json!({"labels": {"new": value}});
+    harness.call(Method::PATCH, "/v1/groups/test/services/httpbin", patch(json!("1"))).await?;
+    let refused = harness.post(&pinned, order.clone()).await?.expect(StatusCode::OK)?;
+    for result in refused["results"].as_array().context("results")? {
+        assert_eq!(result["error"]["code"], "concurrent_update", "{result}");
+    }
+    harness.call(Method::PATCH, "/v1/groups/test/services/httpbin", patch(Value::Null)).await?;
+    harness.call(Method::PATCH, "/v1/groups/staging", patch(json!("1"))).await?;
+    let done = harness.post(&pinned, order).await?.expect(StatusCode::OK)?;
+    assert_eq!(done["results"][0]["outcome"], "promoted", "{done}");
+    assert_eq!(done["results"][1]["error"]["code"], "concurrent_update", "{done}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn conflicts_are_settled_one_by_one() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let sync = "/v1/groups/test/services/httpbin/sync";
+    harness
+        .post(sync, json!({"to": "uat", "version": "1.0.0"}))
+        .await?
+        .expect(StatusCode::CREATED)?;
+    for (group, text) in [("uat", "ours"), ("test", "theirs")] {
+        let patch = json!({"description": text, "labels": {"side": text}});
+        let path = format!("/v1/groups/{group}/services/httpbin");
+        harness.call(Method::PATCH, &path, patch).await?.expect(StatusCode::OK)?;
+    }
+    let order = |settled: Value| json!({"to": "uat", "version": "1.1.0", "settled": settled});
+    let refused = harness.post(sync, order(Value::Null)).await?;
+    let refused = refused.expect_problem(StatusCode::CONFLICT, "promotion_conflict")?;
+    let mut settled = refused["conflicts"].clone();
+    for (conflict, side) in
+        settled.as_array_mut().context("conflicts")?.iter_mut().zip(["ours", "theirs"])
+    {
+        *conflict = json!({"file": conflict["file"], "pointer": conflict["pointer"], "take": side});
+    }
+    let place =
+        json!({"file": "services/httpbin/service.json", "pointer": "/plugins", "take": "ours"});
+    let wrong = [
+        (json!("ours"), "/settled"),
+        (json!([{"file": "x", "pointer": "/a"}]), "/settled/0"),
+        (json!([{"file": "x", "pointer": "/a", "take": "abort"}]), "/settled/0/take"),
+        (json!([{"file": "x", "pointer": "/a", "take": "ours", "why": 1}]), "/settled/0/why"),
+        (json!([place, place]), "/settled/1"),
+        (json!([place]), "/plugins"),
+    ];
+    for (settled, pointer) in wrong {
+        let refused = harness.post(sync, order(settled)).await?;
+        let refused =
+            refused.expect_problem(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed")?;
+        assert_eq!(refused["diagnostics"][0]["pointer"], pointer, "{refused}");
+    }
+    let mut several = order(settled.clone());
+    several["to"] = json!(["uat", "production"]);
+    let refused = harness.post(sync, several).await?;
+    refused.expect_problem(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed")?;
+
+    let done = harness.post(sync, order(settled)).await?;
+    assert!(done.status.is_success(), "{done:?}");
+    let service = harness.get("/v1/groups/uat/services/httpbin").await?.body;
+    assert_eq!(
+        (&service["description"], &service["labels"]["side"]),
+        (&json!("ours"), &json!("theirs"))
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_route_and_a_runtime_say_who_changed_them_last() -> Result<()> {
     let harness = Harness::new()?;
     let service = "/v1/groups/test/services/httpbin";

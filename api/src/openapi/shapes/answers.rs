@@ -181,6 +181,7 @@ pub(super) fn add_writes(all: &mut Map<String, Value>) {
             object(
                 "What a write would do.",
                 &[
+                    ("id", text("What names this very plan, for `expect_plan`.")),
                     ("group", shape("Name")),
                     ("base_commit", or_null(shape("CommitId"))),
                     ("outcome", text("What would happen.")),

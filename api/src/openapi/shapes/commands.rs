@@ -28,6 +28,7 @@ pub(super) fn add(all: &mut Map<String, Value>) {
             ),
         )
     };
+    let settled = || ("settled?", settled());
     let version = || ("version?", or_null(shape("Version")));
     let runtime = || ("runtime?", or_null(shape("Runtime")));
     let shapes = [
@@ -35,14 +36,22 @@ pub(super) fn add(all: &mut Map<String, Value>) {
             "Sync",
             command(
                 "Where a version goes.",
-                &[("to", to()), version(), runtime(), on_conflict(), reason(), expect_head()],
+                &[
+                    ("to", to()),
+                    version(),
+                    runtime(),
+                    on_conflict(),
+                    settled(),
+                    reason(),
+                    expect_head(),
+                ],
             ),
         ),
         (
             "SyncVersion",
             command(
                 "Where a version goes.",
-                &[("to", to()), runtime(), on_conflict(), reason(), expect_head()],
+                &[("to", to()), runtime(), on_conflict(), settled(), reason(), expect_head()],
             ),
         ),
         (
@@ -60,6 +69,7 @@ pub(super) fn add(all: &mut Map<String, Value>) {
                         }),
                     ),
                     on_conflict(),
+                    settled(),
                     reason(),
                     expect_head(),
                 ],
@@ -251,6 +261,22 @@ pub(super) fn add(all: &mut Map<String, Value>) {
         ),
     ];
     all.extend(shapes.map(|(name, schema)| (name.to_owned(), schema)));
+}
+
+/// Conflicts that are settled each for itself.
+fn settled() -> Value {
+    let one = command(
+        "A conflict and the side that is taken.",
+        &[
+            ("file", text("Its file, as the conflict has it.")),
+            ("pointer", text("Its pointer, as the conflict has it.")),
+            ("take", word("The version's value or the target's.", &["theirs", "ours"])),
+        ],
+    );
+    json!({
+        "type": ["array", "null"], "items": one,
+        "description": "Conflicts that are settled each for itself, of one target; the rest goes by `on_conflict`.",
+    })
 }
 
 /// Which route takes a request, and why the others do not.
