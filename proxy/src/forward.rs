@@ -14,10 +14,11 @@ mod exchange;
 mod framing;
 mod hop;
 mod target;
+mod watch;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,6 +40,7 @@ use self::target::Target;
 use crate::gateway::Shared;
 use crate::gateway::client_stream::ClientStream;
 use crate::gateway::reading::{Cut, Reading};
+use crate::gateway::room;
 use crate::gateway::tls;
 use crate::request_id::{self, RequestId};
 use crate::respond::{self, Refusal};
@@ -50,6 +52,7 @@ use crate::upstream::balancer::Balancer;
 use crate::upstream::peer::Try;
 use crate::upstream::retry::{Failure, is_timeout};
 use crate::upstream::tries::NoDestination;
+use crate::upstream::upgrade::UpgradeConnect;
 
 /// Serves the requests of one gateway.
 pub(crate) struct Forwarder {
@@ -234,16 +237,20 @@ impl ProxyHttp for Forwarder {
         if end_of_stream && let Some(reading) = Reading::of(session) {
             reading.pace(false);
         }
-        let Some(most) = self.shared.limits.body else { return Ok(()) };
         if session.was_upgraded() {
             // What two sides say to each other is no body.
             return Ok(());
         }
         ctx.received += body.as_ref().map_or(0, |part| part.len() as u64);
-        if ctx.received > most {
+        if self.shared.limits.body.is_some_and(|most| ctx.received > most) {
             ctx.refusal = Some(Refusal::PayloadTooLarge);
             let error = Error::explain(ErrorType::InvalidHTTPHeader, "the body is too large");
             return Err(error.into_down());
+        }
+        if end_of_stream {
+            self.unwatch(session, ctx);
+        } else if ctx.received >= room::FROM {
+            Self::watch(session, ctx);
         }
         Ok(())
     }
@@ -256,7 +263,10 @@ impl ProxyHttp for Forwarder {
         let hash = ctx.hash;
         // Each try is shown the body from its beginning.
         ctx.received = 0;
+        self.unwatch(session, ctx);
         ctx.tried.get_or_insert_with(Instant::now);
+        let upgrade: Option<Arc<UpgradeConnect>> = session.is_upgrade_req().then(Arc::default);
+        ctx.upgrade.clone_from(&upgrade);
         let (route, tries) = ctx.route()?;
         let next = tries.next(&route.upstream, hash).await;
         let retried = tries.retried();
@@ -293,7 +303,7 @@ impl ProxyHttp for Forwarder {
             times: route.times,
             deadline,
             websocket: route.websocket,
-            upgrade: session.is_upgrade_req(),
+            upgrade,
             fresh: destination.fresh,
             keep: destination.keep,
         };
@@ -311,6 +321,7 @@ impl ProxyHttp for Forwarder {
     ) -> Result<()> {
         let (route, tries) = ctx.route()?;
         tries.connected(&route.upstream, connection, reused);
+        ctx.connection = Some(connection);
         Ok(())
     }
 
@@ -323,7 +334,13 @@ impl ProxyHttp for Forwarder {
         let port = port(session);
         let (client, id) = (ctx.client, ctx.id.clone());
         let (host, target) = (ctx.host.clone(), ctx.target.take());
+        let upgrades = ctx.upgrade.is_some();
         let (route, tries) = ctx.route()?;
+        if route.upstream.http2 && request.version != Version::HTTP_2 && !upgrades {
+            // By TLS the two sides agreed on something else, or on nothing.
+            let error = Error::explain(ErrorType::H2Error, "the node does not speak HTTP/2");
+            return Err(error.into_up());
+        }
         let current = tries.current(&route.upstream);
         let asked = session.req_header();
         hop::edit(request, |version, headers| {
@@ -357,6 +374,9 @@ impl ProxyHttp for Forwarder {
             request.set_raw_path(target.as_bytes())?;
         }
         ctx.target = target;
+        // In HTTP/2 Pingora takes the answer while it waits.
+        let is_http1 = request.version == Version::HTTP_11 && ctx.upgrade.is_none();
+        ctx.connection = ctx.connection.filter(|_| is_http1);
         Ok(())
     }
 
@@ -392,10 +412,25 @@ impl ProxyHttp for Forwarder {
             if let Some(reading) = Reading::of(session) {
                 reading.pace(false);
             }
+            ctx.connection = ctx.upgrade.take().and_then(|upgrade| upgrade.socket());
+            Self::watch(session, ctx);
         }
         hop::clean_answer(answer);
         framing::mend_length(answer)?;
+        let end = framing::has_no_body(session.req_header(), answer);
+        self.answers(session, ctx, end);
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        self.answers(session, ctx, end_of_stream);
+        Ok(None)
     }
 
     async fn response_filter(
@@ -453,6 +488,10 @@ impl ProxyHttp for Forwarder {
                     error.etype = ErrorType::ReadTimedout;
                 }
                 Some(Cut::Slow) => error.etype = ErrorType::ReadTimedout,
+                Some(Cut::Full) => {
+                    error.esource = ErrorSource::Upstream;
+                    error.etype = ErrorType::WriteTimedout;
+                }
                 None => {}
             }
         }
@@ -479,6 +518,7 @@ impl ProxyHttp for Forwarder {
         ctx: &mut Exchange,
     ) -> FailToProxy {
         let refusal = ctx.refusal.or_else(|| refusal_for(error));
+        self.unwatch(session, ctx);
         // Pingora closes the connection after a failure; the client should know.
         session.set_keepalive(None);
         let error_code = match refusal {

@@ -9,12 +9,15 @@
 pub(crate) mod client_stream;
 mod h2_request;
 mod http1;
+mod http2;
 mod limits;
 pub(crate) mod listener;
 mod pace;
 pub(crate) mod reading;
+pub(crate) mod room;
 mod shared;
 pub(crate) mod streams;
+mod taking;
 pub(crate) mod tls;
 mod write_buffer;
 
@@ -25,9 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use pingora::apps::HttpServerApp;
 use pingora::apps::http_app::HttpServer;
-use pingora::apps::{HttpServerApp, HttpServerOptions};
-use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::tls::{RootCertStore, load_platform_certs_incl_env_into_store};
@@ -37,7 +39,6 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use self::client_stream::Serves;
-use self::h2_request::WithLimits;
 pub use self::limits::Limits;
 use self::listener::{Listener, Speaks};
 pub(crate) use self::shared::Shared;
@@ -189,7 +190,7 @@ pub fn start(options: GatewayOptions) -> Result<Gateway, StartError> {
     Ok(Gateway { shared, address, tls_address, status_address, stop, end, thread })
 }
 
-type Proxy = WithLimits<HttpProxy<Forwarder>>;
+type Proxy = HttpProxy<Forwarder>;
 
 fn proxy(shared: Arc<Shared>, threads: usize) -> Result<Proxy, StartError> {
     // Pingora loads them as well, and ends the process when it cannot.
@@ -202,13 +203,7 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> Result<Proxy, StartError> {
         max_retries: usize::MAX,
         ..ServerConf::default()
     };
-    let mut options = HttpServerOptions::default();
-    let limits = shared.limits.clone();
-    options.h2_idle_timeout = Some(limits.idle_timeout);
-    let mut proxy = http_proxy(&Arc::new(conf), Forwarder::new(shared));
-    proxy.server_options = Some(options);
-    proxy.h2_options = Some(default_h2_options());
-    Ok(WithLimits { app: Arc::new(proxy), limits })
+    Ok(http_proxy(&Arc::new(conf), Forwarder::new(shared)))
 }
 
 impl Gateway {

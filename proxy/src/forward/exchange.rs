@@ -18,6 +18,7 @@ use crate::respond::Refusal;
 use crate::router::Candidate;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::tries::Tries;
+use crate::upstream::upgrade::UpgradeConnect;
 
 /// The state of a request between the hooks of the proxy.
 #[derive(Debug)]
@@ -36,8 +37,14 @@ pub(crate) struct Exchange {
     pub(crate) hash: u64,
     /// The answer of a node makes another try.
     pub(crate) repeat: bool,
-    /// Bytes of the body that have come, while that is limited.
+    /// Bytes of the body that have come in this try.
     pub(crate) received: u64,
+    /// The socket of the node, in HTTP/1, while nobody watches the room in it.
+    pub(crate) connection: Option<i32>,
+    /// Whether the room in it is watched.
+    pub(crate) watched: bool,
+    /// What made the connection, when the client asked for an upgrade.
+    pub(crate) upgrade: Option<Arc<UpgradeConnect>>,
     /// What to tell the client, when that is decided where the failure is known best.
     pub(crate) refusal: Option<Refusal>,
     pub(crate) began: Instant,
@@ -62,6 +69,9 @@ impl Exchange {
             hash: 0,
             repeat: false,
             received: 0,
+            connection: None,
+            watched: false,
+            upgrade: None,
             refusal: None,
             began: Instant::now(),
             tried: None,

@@ -7,8 +7,9 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
+use http::{Method, StatusCode};
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
@@ -55,6 +56,13 @@ pub(crate) fn length(session: &Session) -> Option<u64> {
         None => 0,
     };
     u64::try_from(http1.get_headers_raw_bytes().len()).ok()?.checked_add(body)
+}
+
+/// Whether an answer ends with its header, as far as that says so.
+pub(crate) fn has_no_body(request: &RequestHeader, answer: &ResponseHeader) -> bool {
+    request.method == Method::HEAD
+        || matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || answer.headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0")
 }
 
 /// Makes one number of a length that an answer says more than once: Pingora has seen that all are the

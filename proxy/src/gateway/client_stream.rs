@@ -28,6 +28,7 @@ use tokio::time::{Instant, Sleep};
 use super::limits::Limits;
 use super::pace::Pace;
 use super::reading::{Cut, Reading};
+use super::taking::Taking;
 use super::tls::Encrypted;
 use super::write_buffer::WriteBuffer;
 use crate::respond;
@@ -72,6 +73,9 @@ pub(crate) struct ClientStream {
     reading: Reading,
     /// The time left for the body of a request, and the number of the request.
     pace: (u32, Pace),
+    /// Since when a part of a body is waited for that has [`super::room`] at its node: Pingora, which
+    /// does not know which of the two it waits for, has no limit then.
+    paused: Option<Instant>,
     /// When the header that is read now must be whole, and after how many requests that was set:
     /// with the next request it is over.
     header_deadline: Option<(u32, Instant)>,
@@ -85,6 +89,7 @@ pub(crate) struct ClientStream {
     /// Whether the header of the current request is known to be as long as it seems.
     is_plain: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    taking: Taking,
 }
 
 const UNKNOWN: u64 = u64::MAX;
@@ -108,6 +113,7 @@ impl ClientStream {
             proxying: AtomicBool::new(false),
             reading: Reading::new(),
             pace: (0, Pace::new(limits)),
+            paused: None,
             // Pingora waits for the preface without a limit; after it, the limits are those for
             // connections without requests.
             header_deadline: is_http2.then(|| (0, opened + limits.header_timeout)),
@@ -116,6 +122,7 @@ impl ClientStream {
             taken: AtomicU64::new(0),
             is_plain: false,
             timer: None,
+            taking: Taking::new(limits.transfer_timeout),
         }
     }
 
@@ -156,6 +163,7 @@ impl ClientStream {
     /// From here on the client may rest, as long as that is allowed between two requests.
     pub(super) fn rest(&mut self) {
         self.resting = Some(Instant::now());
+        self.taking.rest();
     }
 
     /// A request was answered. Of those that the proxy does not take nobody else says so, and their
@@ -176,8 +184,7 @@ impl ClientStream {
     fn read_deadline(&mut self) -> Option<(Instant, Option<Cut>)> {
         if self.proxying.load(Ordering::Relaxed) {
             let end = self.reading.deadline().map(|end| (end, Some(Cut::Late)));
-            let slow =
-                if self.reading.is_paced() { self.pace().wait(Instant::now()) } else { None };
+            let slow = if self.reading.is_paced() { self.slow_at() } else { None };
             let slow = slow.map(|end| (end, Some(Cut::Slow)));
             end.into_iter().chain(slow).min_by_key(|(end, _)| *end)
         } else if let Some(since) = self.resting.filter(|_| !self.is_http2) {
@@ -185,6 +192,18 @@ impl ClientStream {
         } else {
             self.header_deadline().map(|end| (end, None))
         }
+    }
+
+    /// Until when the next part of a body must come.
+    fn slow_at(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let slow = self.pace().wait(now);
+        if !self.reading.is_watched() {
+            return slow;
+        }
+        let since = *self.paused.get_or_insert(now);
+        let pause = since.checked_add(self.limits.transfer_timeout);
+        slow.into_iter().chain(pause).min()
     }
 
     /// The time left for the body of the current request.
@@ -201,8 +220,22 @@ impl ClientStream {
         (after == self.requests.load(Ordering::Relaxed)).then_some(deadline)
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((deadline, cut)) = self.read_deadline() else {
+    /// The node has no room for more: it is not the client that is waited for.
+    fn poll_without_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.paused = None;
+        if self.reading.is_paced() {
+            self.pace().came(Instant::now(), 0);
+        }
+        let end = self.reading.deadline();
+        self.poll_deadline(cx, end.map(|end| (end, Some(Cut::Late))))
+    }
+
+    fn poll_deadline(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Option<(Instant, Option<Cut>)>,
+    ) -> Poll<()> {
+        let Some((deadline, cut)) = deadline else {
             self.timer = None;
             return Poll::Pending;
         };
@@ -229,13 +262,16 @@ impl AsyncRead for ClientStream {
         if !proxying && self.header_deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        let most = match self.reading.poll_room(cx) {
+            Poll::Ready(most) => most?,
+            Poll::Pending => return self.poll_without_room(cx).map(|()| Err(late())),
+        };
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        let read = poll_read_some(Pin::new(&mut self.io), cx, buf, most);
         if read.is_pending() {
-            return match self.poll_deadline(cx) {
-                Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                Poll::Pending => Poll::Pending,
-            };
+            let deadline = self.read_deadline();
+            return self.poll_deadline(cx, deadline).map(|()| Err(late()));
         }
         let bytes = buf.filled().len() - before;
         if bytes > 0 {
@@ -245,6 +281,8 @@ impl AsyncRead for ClientStream {
         if proxying && self.reading.is_paced() {
             self.pace().came(Instant::now(), bytes);
         }
+        self.paused = None;
+        self.reading.passes();
         if self.is_http2 {
             self.preface = self.preface.saturating_sub(bytes);
             if self.preface == 0 {
@@ -256,6 +294,23 @@ impl AsyncRead for ClientStream {
         }
         read
     }
+}
+
+/// Reads so many bytes and no more.
+fn poll_read_some(
+    io: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    most: usize,
+) -> Poll<io::Result<()>> {
+    if most >= buf.remaining() {
+        return io.poll_read(cx, buf);
+    }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    let read = io.poll_read(cx, &mut part);
+    let length = part.filled().len();
+    buf.advance(length);
+    read
 }
 
 impl AsyncWrite for ClientStream {
@@ -272,15 +327,18 @@ impl AsyncWrite for ClientStream {
             // The buffer is empty here and larger than the answer: it is taken whole.
             return Pin::new(&mut self.io).poll_write(cx, &answer).map_ok(|_| buf.len());
         }
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.taking.judge(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.taking.judge(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.taking.judge(cx, shut)
     }
 
     fn poll_write_vectored(
@@ -288,7 +346,8 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.taking.judge(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -300,7 +359,7 @@ impl AsyncWrite for ClientStream {
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
         // The client may be gone already; there is nobody left to tell.
-        let _ = AsyncWriteExt::shutdown(&mut self.io).await;
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 

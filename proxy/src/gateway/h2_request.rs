@@ -4,82 +4,37 @@
 //! Pingora's own session does the work; reads are wrapped. To Pingora it is a session of a protocol
 //! that it does not know, without anything that only such protocols have.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
+use pingora::protocols::http::HttpTask;
 use pingora::protocols::http::custom::CustomMessageWrite;
 use pingora::protocols::http::custom::server::Session;
-use pingora::protocols::http::v2::server::{H2Options, HttpSession};
-use pingora::protocols::http::{HttpTask, ServerSession};
+use pingora::protocols::http::v2::server::HttpSession;
 use pingora::protocols::l4::socket::SocketAddr;
-use pingora::server::ShutdownWatch;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorType, OrErr as _, Result};
 use tokio::time::{Instant, timeout_at};
 use tokio_stream::Stream;
 
+use super::http2::Call;
 use super::limits::Limits;
 use super::pace::Pace;
 use super::reading::{Cut, Reading};
 
-/// Hands requests on to `app`, those in HTTP/2 with their limits.
-pub(crate) struct WithLimits<A> {
-    pub(crate) app: Arc<A>,
-    pub(crate) limits: Limits,
-}
-
-impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for WithLimits<A> {
-    // Written out as the macro would, but for a second box around each request.
-    fn process_new_http<'own, 'watch, 'all>(
-        self: &'own Arc<Self>,
-        session: ServerSession,
-        shutdown: &'watch ShutdownWatch,
-    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'all>>
-    where
-        'own: 'all,
-        'watch: 'all,
-        Self: 'all,
-    {
-        let session = match session {
-            ServerSession::H2(session) => {
-                ServerSession::new_custom(Box::new(H2Request::new(session, &self.limits)))
-            }
-            other => other,
-        };
-        self.app.process_new_http(session, shutdown)
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        self.app.h2_options()
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.app.server_options()
-    }
-
-    fn http_cleanup<'own, 'all>(&'own self) -> Pin<Box<dyn Future<Output = ()> + Send + 'all>>
-    where
-        'own: 'all,
-        Self: 'all,
-    {
-        self.app.http_cleanup()
-    }
-}
-
 /// A request in HTTP/2.
-struct H2Request {
+pub(super) struct H2Request {
     session: HttpSession,
     reading: Arc<Reading>,
     pace: Pace,
     /// How long the client may pause in a body.
     read_timeout: Option<Duration>,
+    call: Call,
 }
 
 /// Stops the client's clock when it is not waited for any more, for whatever reason.
@@ -91,20 +46,36 @@ impl Drop for Waiting<'_> {
     }
 }
 
+impl Drop for H2Request {
+    fn drop(&mut self) {
+        if self.session.response_written().is_some() {
+            self.call.answered();
+        }
+    }
+}
+
 impl H2Request {
-    fn new(mut session: HttpSession, limits: &Limits) -> Self {
+    pub(super) fn new(mut session: HttpSession, limits: &Limits, call: Call) -> Self {
         let reading = Arc::new(Reading::new());
         // Where the proxy finds it.
         session.req_header_mut().extensions_mut().insert(Arc::clone(&reading));
-        Self { session, reading, pace: Pace::new(limits), read_timeout: None }
+        Self { session, reading, pace: Pace::new(limits), read_timeout: None, call }
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>> {
-        let Self { session, reading, pace, read_timeout } = self;
-        let now = Instant::now();
+        let Self { session, reading, pace, read_timeout, .. } = self;
         let end = reading.deadline();
+        if reading.is_watched() {
+            let room = poll_fn(|cx| reading.poll_room(cx));
+            let room =
+                async { room.await.or_err(ErrorType::ReadTimedout, "the node takes nothing") };
+            limited(room, end, Cut::Late, reading).await?;
+        }
+        let now = Instant::now();
         if !reading.is_paced() {
-            return limited(session.read_body_bytes(), end, Cut::Late, reading).await;
+            let read = limited(session.read_body_bytes(), end, Cut::Late, reading).await;
+            reading.passes();
+            return read;
         }
         let pause = read_timeout.and_then(|pause| now.checked_add(pause));
         let slow = [pace.wait(now), pause].into_iter().flatten().min();
@@ -117,17 +88,18 @@ impl H2Request {
         let read = limited(session.read_body_bytes(), until, cut, reading).await;
         if let Ok(Some(bytes)) = &read {
             waiting.0.came(Instant::now(), bytes.len());
+            reading.passes();
         }
         read
     }
 }
 
-async fn limited(
-    read: impl Future<Output = Result<Option<Bytes>>>,
+async fn limited<T>(
+    read: impl Future<Output = Result<T>>,
     until: Option<Instant>,
     cut: Cut,
     reading: &Reading,
-) -> Result<Option<Bytes>> {
+) -> Result<T> {
     let Some(until) = until else { return read.await };
     match timeout_at(until, read).await {
         Ok(read) => read,

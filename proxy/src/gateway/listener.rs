@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::{HttpServerApp, ServerApp as _};
+use pingora::apps::HttpServerApp;
 use pingora::protocols::l4::listener::Listener as Acceptor;
 use pingora::protocols::l4::socket::SocketAddr as Peer;
 use pingora::protocols::l4::stream::Stream as TcpStream;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::client_stream::{ClientStream, PREFACE, Serves, Transport};
 use super::limits::{Counted, Limits};
-use super::{Shared, http1, tls};
+use super::{Shared, http1, http2, tls};
 
 const BACKLOG: u32 = 4096;
 
@@ -104,13 +104,16 @@ impl Listener {
                     let counted = (counted, Open::new(&shared, serves));
                     tokio::spawn(async move {
                         let opened = ready(stream, serves, speaks, &shared).await;
-                        drop(shared);
                         match opened {
                             Some(stream) if stream.selected_alpn_proto().is_some() => {
-                                // In HTTP/2 nothing of the connection is left when this is over.
-                                app.process_new(Box::new(stream), &shutdown).await;
+                                let limits = shared.limits.clone();
+                                drop(shared);
+                                let (stream, shutdown) = (Box::new(stream), &mut shutdown);
+                                // In a box, as the handshake below.
+                                Box::pin(http2::serve(stream, &app, &limits, shutdown)).await;
                             }
                             Some(stream) => {
+                                drop(shared);
                                 http1::serve(Box::new(stream), &app, &mut shutdown).await;
                             }
                             None => {}

@@ -3,14 +3,17 @@
 //! Pingora watches the client while it waits for a node: a read that fails is what ends a running
 //! try. In HTTP/1 reads are those of [`super::client_stream`], in HTTP/2 of [`super::h2_request`].
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pingora::proxy::Session;
 use tokio::time::Instant;
 
 use super::client_stream::ClientStream;
+use super::room::Room;
 
 /// Shared between the proxy and what reads.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct Reading {
     paced: AtomicBool,
     /// A [`Cut`], as a number; 0: none.
     cut: AtomicU8,
+    /// Whether there is a `room`.
+    watched: AtomicBool,
+    /// What says whether the node takes more of the body, while there is much of it.
+    room: Mutex<Option<Room>>,
 }
 
 /// Why a read was made to fail.
@@ -31,6 +38,8 @@ pub(crate) enum Cut {
     Late,
     /// The body came too slowly.
     Slow,
+    /// The node took nothing of the body for too long.
+    Full,
 }
 
 impl Reading {
@@ -40,6 +49,8 @@ impl Reading {
             deadline: AtomicU64::new(0),
             paced: AtomicBool::new(false),
             cut: AtomicU8::new(0),
+            watched: AtomicBool::new(false),
+            room: Mutex::new(None),
         }
     }
 
@@ -55,6 +66,7 @@ impl Reading {
     pub(crate) fn begin(&self) {
         self.disarm();
         self.pace(false);
+        self.unwatch();
         self.cut.store(0, Ordering::Relaxed);
     }
 
@@ -95,6 +107,62 @@ impl Reading {
     /// Why one was, if one was.
     pub(crate) fn was_cut(&self) -> Option<Cut> {
         let cut = self.cut.load(Ordering::Relaxed);
-        [Cut::Late, Cut::Slow].into_iter().find(|own| *own as u8 + 1 == cut)
+        [Cut::Late, Cut::Slow, Cut::Full].into_iter().find(|own| *own as u8 + 1 == cut)
+    }
+
+    /// From here on a part of the body is read when `room` says so.
+    pub(crate) fn watch(&self, room: Room) {
+        *self.room() = Some(room);
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes back [`Self::watch`]; says whether it was in force.
+    pub(crate) fn unwatch(&self) -> bool {
+        let watched = self.watched.swap(false, Ordering::Relaxed);
+        if watched {
+            *self.room() = None;
+        }
+        watched
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// The node says something.
+    pub(crate) fn answers(&self) {
+        if self.is_watched()
+            && let Some(room) = self.room().as_mut()
+        {
+            room.answers();
+        }
+    }
+
+    /// A part of the body was read.
+    pub(crate) fn passes(&self) {
+        if self.is_watched()
+            && let Some(room) = self.room().as_mut()
+        {
+            room.passes();
+        }
+    }
+
+    /// Waits until a part of the body can be read; gives how large it may be.
+    ///
+    /// # Errors
+    /// When the node has taken nothing for too long.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.is_watched() {
+            return Poll::Ready(Ok(usize::MAX));
+        }
+        let polled = self.room().as_mut().map(|room| room.poll(cx));
+        if let Some(Poll::Ready(Err(_))) = polled {
+            self.cut(Cut::Full);
+        }
+        polled.unwrap_or(Poll::Ready(Ok(usize::MAX)))
+    }
+
+    fn room(&self) -> MutexGuard<'_, Option<Room>> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -39,6 +39,11 @@ impl Authority {
         (certificate.unwrap(), key)
     }
 
+    /// Its certificate, as text.
+    pub(crate) fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
     fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }

@@ -9,13 +9,17 @@ use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{
+    Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig,
+};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use crate::encrypted::Authority;
 use crate::http2::run;
 use crate::origin::{Origin, dead_address, node};
 use crate::repository::Config;
+use crate::tls_origin::Tls;
 use crate::world::{World, runtime, service};
 
 /// The one message of the service, a number and a text.
@@ -121,8 +125,8 @@ async fn echo(request: Request<Streaming<Word>>) -> Result<Response<Words>, Stat
     Ok(Response::new(back.into()))
 }
 
-/// A server on a port of its own, in a thread of its own.
-fn serve() -> SocketAddr {
+/// A server on a port of its own, in a thread of its own; over TLS with a certificate and its key.
+fn serve(identity: Option<(String, String)>) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -131,7 +135,12 @@ fn serve() -> SocketAddr {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let incoming = tonic::transport::server::TcpIncoming::from(listener);
-            Server::builder().serve_with_incoming(Speech, incoming).await.unwrap();
+            let mut server = Server::builder();
+            if let Some((chain, key)) = identity {
+                let tls = ServerTlsConfig::new().identity(Identity::from_pem(chain, key));
+                server = server.tls_config(tls).unwrap();
+            }
+            server.serve_with_incoming(Speech, incoming).await.unwrap();
         });
     });
     address
@@ -139,13 +148,71 @@ fn serve() -> SocketAddr {
 
 const ROUTE: &str = "services/shop/routes/main.json";
 
-/// A gateway that takes HTTP/2 without TLS.
-fn world(address: SocketAddr) -> World {
-    let config = Config::new();
-    let upstream = json!({"nodes": [node(address)], "scheme": "grpc"});
-    let route: Value = json!({"paths": ["/speech.Speech/*"]});
-    config.commit("test", &service("shop", route, runtime(upstream)));
-    World::over_with(config, |options| options.h2c = true)
+/// How a call goes from client to gateway, and from there to its node.
+#[expect(clippy::large_enum_variant, reason = "there are two of them at a time")]
+enum Way {
+    /// HTTP/2 without TLS, both times.
+    Plain,
+    /// With TLS: who signed what the gateway shows, and what the node does.
+    Encrypted(Authority, Tls),
+}
+
+fn ways() -> [Way; 2] {
+    [Way::Plain, Way::Encrypted(Authority::new(), Tls::new())]
+}
+
+impl Way {
+    fn serve(&self) -> SocketAddr {
+        match self {
+            Self::Plain => serve(None),
+            Self::Encrypted(_, tls) => serve(Some(tls.pem())),
+        }
+    }
+
+    fn upstream(&self, address: SocketAddr) -> Value {
+        match self {
+            Self::Plain => json!({"nodes": [node(address)], "scheme": "grpc"}),
+            Self::Encrypted(_, tls) => json!({
+                "nodes": [node(address)], "scheme": "grpcs", "tls": {"ca": tls.authority()},
+            }),
+        }
+    }
+
+    /// A gateway to such an upstream.
+    fn world(&self, upstream: Value) -> World {
+        let config = Config::new();
+        let route = json!({"paths": ["/speech.Speech/*"]});
+        let mut files = service("shop", route, runtime(upstream));
+        if let Self::Encrypted(authority, _) = self {
+            files.push(("certificates/a.json", Some(authority.document("a", &["a.test"]))));
+        }
+        config.commit("test", &files);
+        World::over_with(config, |options| match self {
+            Self::Plain => options.h2c = true,
+            Self::Encrypted(..) => options.tls_listen = Some("127.0.0.1:0".parse().unwrap()),
+        })
+    }
+
+    /// A gateway to a server.
+    fn to_server(&self) -> World {
+        self.world(self.upstream(self.serve()))
+    }
+
+    async fn client(&self, world: &World) -> Client {
+        let endpoint = match self {
+            Self::Plain => {
+                Endpoint::from_shared(format!("http://{}", world.gateway.address())).unwrap()
+            }
+            Self::Encrypted(authority, _) => {
+                let address = world.gateway.tls_address().unwrap();
+                let trusted = Certificate::from_pem(authority.pem());
+                let tls = ClientTlsConfig::new().ca_certificate(trusted).domain_name("a.test");
+                let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+                endpoint.tls_config(tls).unwrap()
+            }
+        };
+        Client(tonic::client::Grpc::new(endpoint.connect().await.unwrap()))
+    }
 }
 
 struct Client(tonic::client::Grpc<Channel>);
@@ -155,12 +222,6 @@ fn path(method: &str) -> PathAndQuery {
 }
 
 impl Client {
-    async fn new(world: &World) -> Self {
-        let url = format!("http://{}", world.gateway.address());
-        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-        Self(tonic::client::Grpc::new(channel))
-    }
-
     async fn say(&mut self, request: Request<Word>) -> Result<Response<Word>, Status> {
         self.0.ready().await.unwrap();
         self.0.unary(request, path("Say"), Codec::default()).await
@@ -169,41 +230,45 @@ impl Client {
 
 #[test]
 fn every_kind_of_call_passes() {
-    let world = world(serve());
-    run(async {
-        let mut client = Client::new(&world).await;
-        let mut request = Request::new(word(1, "héllo"));
-        request.metadata_mut().insert("x-beside", "1".parse().unwrap());
-        let bytes = tonic::metadata::MetadataValue::from_bytes(&[0, 255]);
-        request.metadata_mut().insert_bin("x-beside-bin", bytes.clone());
-        let answer = client.say(request).await.unwrap();
-        assert_eq!(answer.metadata().get("x-beside").unwrap(), "1");
-        assert_eq!(answer.metadata().get_bin("x-beside-bin").unwrap(), bytes);
-        assert_eq!(answer.into_inner(), word(1, "héllo"));
+    for way in ways() {
+        let world = way.to_server();
+        run(async {
+            let mut client = way.client(&world).await;
+            let mut request = Request::new(word(1, "héllo"));
+            request.metadata_mut().insert("x-beside", "1".parse().unwrap());
+            let bytes = tonic::metadata::MetadataValue::from_bytes(&[0, 255]);
+            request.metadata_mut().insert_bin("x-beside-bin", bytes.clone());
+            let answer = client.say(request).await.unwrap();
+            assert_eq!(answer.metadata().get("x-beside").unwrap(), "1");
+            assert_eq!(answer.metadata().get_bin("x-beside-bin").unwrap(), bytes);
+            assert_eq!(answer.into_inner(), word(1, "héllo"));
 
-        let many = Request::new(word(1000, ""));
-        client.0.ready().await.unwrap();
-        let counted = client.0.server_streaming(many, path("Count"), Codec::default()).await;
-        let mut counted: Streaming<Word> = counted.unwrap().into_inner();
-        for number in 0..1000 {
-            assert_eq!(counted.message().await.unwrap(), Some(word(number, "so far")));
-        }
-        let end = counted.message().await.unwrap_err();
-        assert_eq!((end.code(), end.message()), (Code::DataLoss, "that was all"));
+            let many = Request::new(word(1000, ""));
+            client.0.ready().await.unwrap();
+            let counted = client.0.server_streaming(many, path("Count"), Codec::default()).await;
+            let mut counted: Streaming<Word> = counted.unwrap().into_inner();
+            for number in 0..1000 {
+                assert_eq!(counted.message().await.unwrap(), Some(word(number, "so far")));
+            }
+            let end = counted.message().await.unwrap_err();
+            assert_eq!((end.code(), end.message()), (Code::DataLoss, "that was all"));
 
-        let words = Request::new(tokio_stream::iter(0..1000).map(|number| word(number, "")));
-        client.0.ready().await.unwrap();
-        let sum = client.0.client_streaming(words, path("Sum"), Codec::default()).await.unwrap();
-        assert_eq!(sum.into_inner(), word(499_500, "sum"));
-    });
+            let words = Request::new(tokio_stream::iter(0..1000).map(|number| word(number, "")));
+            client.0.ready().await.unwrap();
+            let sum =
+                client.0.client_streaming(words, path("Sum"), Codec::default()).await.unwrap();
+            assert_eq!(sum.into_inner(), word(499_500, "sum"));
+        });
+    }
 }
 
 #[test]
 fn calls_outlive_reloads_of_all_that_they_came_through() {
-    let world = world(serve());
+    let way = Way::Plain;
+    let world = way.to_server();
     let other = Origin::start("other");
     run(async {
-        let mut client = Client::new(&world).await;
+        let mut client = way.client(&world).await;
         let (send, words) = tokio::sync::mpsc::channel(1);
         client.0.ready().await.unwrap();
         let words = Request::new(ReceiverStream::new(words));
@@ -230,30 +295,75 @@ fn calls_outlive_reloads_of_all_that_they_came_through() {
 
 #[test]
 fn statuses_pass_as_they_are() {
-    let world = world(serve());
+    for way in ways() {
+        let world = way.to_server();
+        run(async {
+            let mut client = way.client(&world).await;
+            for code in 1..=16 {
+                let error = client.say(Request::new(word(code, "fail"))).await.unwrap_err();
+                let told = (error.code(), error.message());
+                assert_eq!(told, (Code::from(code as i32), "as you wish: ü"));
+            }
+            // The client's deadline ends the call; the connection lives on.
+            let mut late = Request::new(word(0, "wait"));
+            late.set_timeout(Duration::from_millis(100));
+            let error = client.say(late).await.unwrap_err();
+            assert!(matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded), "{error}");
+            assert!(client.say(Request::new(word(0, "on"))).await.is_ok());
+        });
+    }
+}
+
+/// What a call is told that gets no answer of a server.
+fn refused(way: &Way, upstream: Value, word: Word) -> Code {
+    let world = way.world(upstream);
     run(async {
-        let mut client = Client::new(&world).await;
-        for code in 1..=16 {
-            let error = client.say(Request::new(word(code, "fail"))).await.unwrap_err();
-            let told = (error.code(), error.message());
-            assert_eq!(told, (Code::from(code as i32), "as you wish: ü"));
-        }
-        // The client's deadline ends the call; the connection lives on.
-        let mut late = Request::new(word(0, "wait"));
-        late.set_timeout(Duration::from_millis(100));
-        let error = client.say(late).await.unwrap_err();
-        assert!(matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded), "{error}");
-        assert!(client.say(Request::new(word(0, "on"))).await.is_ok());
-    });
+        let error = way.client(&world).await.say(Request::new(word)).await.unwrap_err();
+        assert!(error.metadata().contains_key("x-request-id"), "it is the gateway's own answer");
+        error.code()
+    })
 }
 
 #[test]
-fn a_dead_server_is_unavailable() {
-    let world = world(dead_address());
-    run(async {
-        let mut client = Client::new(&world).await;
-        let error = client.say(Request::new(word(0, ""))).await.unwrap_err();
-        assert_eq!(error.code(), Code::Unavailable, "{error}");
-        assert!(error.metadata().contains_key("x-request-id"), "it is the gateway's own answer");
-    });
+fn failures_of_a_server_are_told_in_its_words() {
+    for way in ways() {
+        let said = || word(0, "");
+        assert_eq!(refused(&way, way.upstream(dead_address()), said()), Code::Unavailable);
+        let mut drained = way.upstream(dead_address());
+        drained["nodes"][0]["weight"] = json!(0);
+        assert_eq!(refused(&way, drained, said()), Code::Unavailable);
+        let mut slow = way.upstream(way.serve());
+        slow["timeout"] = json!({"read": 0.1});
+        assert_eq!(refused(&way, slow, word(0, "wait")), Code::DeadlineExceeded);
+    }
+    // A server whose certificate nobody vouches for, one without TLS, and one that speaks no HTTP/2.
+    let way = Way::Encrypted(Authority::new(), Tls::new());
+    let stranger = Tls::new();
+    for address in [serve(Some(stranger.pem())), serve(None), stranger.serve()] {
+        assert_eq!(refused(&way, way.upstream(address), word(0, "")), Code::Unavailable);
+    }
+    let Way::Encrypted(_, own) = &way else { return };
+    assert_eq!(refused(&way, way.upstream(own.serve()), word(0, "")), Code::Unavailable);
+}
+
+#[test]
+fn long_conversations_pass_where_each_side_waits_for_the_other() {
+    const WORDS: u32 = 64;
+    for way in ways() {
+        let world = way.to_server();
+        run(async {
+            let mut client = way.client(&world).await;
+            client.0.ready().await.unwrap();
+            let long = "x".repeat(64 << 10);
+            let said = long.clone();
+            let words = tokio_stream::iter(0..WORDS).map(move |number| word(number, &said));
+            let back = client.0.streaming(Request::new(words), path("Echo"), Codec::default());
+            let mut back: Streaming<Word> = back.await.unwrap().into_inner();
+            for number in 0..WORDS {
+                let word = back.message().await.unwrap().unwrap();
+                assert_eq!((word.number, word.text.len()), (number, long.len()));
+            }
+            assert_eq!(back.message().await.unwrap(), None);
+        });
+    }
 }

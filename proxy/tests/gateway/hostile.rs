@@ -7,6 +7,7 @@
 mod answers;
 mod floods;
 mod frames;
+mod readers;
 mod recorder;
 mod requests;
 mod streams;

@@ -38,7 +38,10 @@ impl Connection {
     }
 
     pub(crate) async fn plain(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.unwrap()).await
+        let tcp = TcpStream::connect(address).await.unwrap();
+        // As clients do; or small frames wait for what was sent before them to be acknowledged.
+        tcp.set_nodelay(true).unwrap();
+        Self::over(tcp).await
     }
 
     /// Sends a request, and its body in parts; gives status and body of the answer.

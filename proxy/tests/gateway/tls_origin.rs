@@ -87,6 +87,14 @@ impl Tls {
         builder.with_single_cert(chain.clone(), key.clone_key()).unwrap()
     }
 
+    /// A certificate for `localhost` and 127.0.0.1, and its key, as text.
+    pub(crate) fn pem(&self) -> (String, String) {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        (own.pem(), key.serialize_pem())
+    }
+
     pub(crate) fn authority(&self) -> String {
         format!("$file://{}", self.authority.path().display())
     }

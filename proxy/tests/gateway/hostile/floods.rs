@@ -1,9 +1,16 @@
 //! Clients that send cheap frames of HTTP/2 that are dear to serve: each is stopped, others go on.
 
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
 use super::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, RST_STREAM, SETTINGS, block,
 };
 use super::{AFTER, Pair};
+use crate::origin::Origin;
+use crate::repository::Config;
+use crate::world::{World, runtime, service};
 
 /// RFC 9113 §7: the other side does what may be an attack.
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -58,6 +65,63 @@ fn resets() {
             }
         });
     });
+}
+
+/// A gateway that takes HTTP/2 before an origin that counts.
+fn counted(origin: &Origin) -> World {
+    let config = Config::new();
+    let upstream = runtime(json!({"nodes": [origin.node()], "retries": 0}));
+    config.commit("test", &service("shop", json!({"paths": ["/*"]}), upstream));
+    World::over_with(config, |options| options.h2c = true)
+}
+
+/// Sends a request that the origin never answers, and takes it back when the origin has it.
+fn take_back(client: &mut Frames, origin: &Origin, stream: u32) {
+    let before = origin.seen();
+    client.get(stream, "/never");
+    let end = Instant::now() + Duration::from_secs(30);
+    while origin.seen() == before {
+        assert!(Instant::now() < end, "the origin never sees request {stream}");
+        std::thread::yield_now();
+    }
+    client.frame(RST_STREAM, 0, stream, &8u32.to_be_bytes());
+}
+
+#[test]
+fn resets_that_take_their_time() {
+    // The same with a pause: each request has come to its node before it is taken back.
+    let origin = Origin::start("one");
+    let world = counted(&origin);
+    let mut client = Frames::connect(world.gateway.address());
+    let mut other = Frames::connect(world.gateway.address());
+    let mut streams = (1..).step_by(2);
+    for stream in streams.by_ref().take(100) {
+        take_back(&mut client, &origin, stream);
+    }
+    // From here on one of them is too many: which one depends on how soon the others have ended.
+    for stream in streams.take(1000) {
+        client.get(stream, "/never");
+        if !client.frame(RST_STREAM, 0, stream, &8u32.to_be_bytes()) {
+            break;
+        }
+    }
+    client.drain();
+    assert!(matches!(client.goodbye, None | Some(ENHANCE_YOUR_CALM)), "{:?}", client.goodbye);
+    other.get(1, "/");
+    assert!(other.answer(1).is_some());
+}
+
+#[test]
+fn some_resets_are_no_flood() {
+    // Whoever types takes back one request after the other, and is answered at last.
+    let origin = Origin::start("one");
+    let world = counted(&origin);
+    let mut client = Frames::connect(world.gateway.address());
+    for stream in (1..600).step_by(4) {
+        take_back(&mut client, &origin, stream);
+        client.get(stream + 2, "/");
+        assert!(client.answer(stream + 2).is_some(), "{:?}", client.goodbye);
+    }
 }
 
 #[test]

@@ -249,6 +249,12 @@ fn chunks() {
         // These two are read more kindly than the grammar: by whoever reads the chunks, before we see
         // them. Nodes get chunks of our own.
         ("a line feed in an extension", chunked!("5;a\nb\r\nhello\r\n0\r\n\r\n"), &[HELLO]),
+        // Whoever ends the line there reads "he" and "llo"; here "00" does not end as a chunk must.
+        (
+            "data behind a line feed in an extension",
+            chunked!("2;\nhe\r\n003\r\nllo\r\n0\r\n\r\n"),
+            &[],
+        ),
         ("no size", chunked!("\r\nhello\r\n0\r\n\r\n"), &["a POST /x a.test "]),
         ("a minus", chunked!("-5\r\nhello\r\n0\r\n\r\n"), &[]),
         ("a plus", chunked!("+5\r\nhello\r\n0\r\n\r\n"), &[]),
