@@ -116,6 +116,15 @@ impl<R> Clone for Router<R> {
     }
 }
 
+/// The path that is forwarded for one that matched: without so many bytes at its beginning.
+pub(crate) fn forwarded(path: &str, strip: usize) -> &str {
+    match path.get(strip..) {
+        Some("") => "/",
+        Some(rest) => rest,
+        None => path,
+    }
+}
+
 /// The index of a host, made where there is none.
 fn index_of<'t, R>(
     table: &'t mut Table<Arc<HostIndex<R>>>,

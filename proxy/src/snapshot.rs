@@ -18,7 +18,7 @@ use refgate_core::name::{RouteName, ServiceName, UpstreamName};
 use crate::certificate::Certificates;
 use crate::metrics::RouteCounters;
 use crate::router::rule::Rule;
-use crate::router::{Candidate, Router};
+use crate::router::{Candidate, Router, forwarded};
 use crate::upstream::checks::Check;
 use crate::upstream::{Times, Upstream};
 
@@ -139,14 +139,5 @@ impl Route {
             send: time(own.and_then(|own| own.send), upstream.times.send),
             read: time(own.and_then(|own| own.read), upstream.times.read),
         }
-    }
-}
-
-/// A path without so many bytes at its beginning.
-pub(crate) fn forwarded(path: &str, strip: usize) -> &str {
-    match path.get(strip..) {
-        Some("") => "/",
-        Some(rest) => rest,
-        None => path,
     }
 }

@@ -18,8 +18,7 @@ use serde::Serialize;
 use super::predicate::{Failed, Request, Test, cookie, cookies, header, parameter};
 use super::routes::Asked;
 use super::rule::{Conditions, Rule, Unresolved};
-use super::{Candidate, capture, rank};
-use crate::snapshot::forwarded;
+use super::{Candidate, capture, forwarded, rank};
 
 /// Which route gets a request, and what became of others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -104,6 +104,11 @@ impl Routes {
         self.services.remove_mut(service);
     }
 
+    /// The services that are in.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.services.keys()
+    }
+
     /// How many candidates there are: a route counts once for each of its hosts and patterns.
     #[must_use]
     pub fn len(&self) -> usize {
