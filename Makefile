@@ -1,6 +1,6 @@
 # The targets are the steps of CI; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ci conformance api-fuzz bench bench-gateway bench-reload bench-idle bench-router bench-store bench-push pgo soak soak-reload fmt clean
+.PHONY: help setup demo test lint ci book screenshots conformance fuzz api-fuzz bench bench-gateway bench-reload bench-idle bench-stream bench-router bench-store bench-push pgo soak soak-reload fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -11,7 +11,8 @@ setup: ## bring what building and testing needs: cmake, a C compiler, git, curl
 demo: setup ## build, start Refgate and walk one service from test to production and back
 	@tests/demo/demo.sh
 
-test: setup ## every test, the end-to-end ones included
+test: ## every test, the end-to-end ones and those in a browser included
+	@.ci/setup browser
 	cargo test --workspace
 
 lint: setup ## formatting, clippy and the documentation, warnings are errors
@@ -21,6 +22,13 @@ lint: setup ## formatting, clippy and the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items
 
 ci: lint test ## what .ci/run runs
+
+book: ## the documents as a book, in target/book (brings mdbook once)
+	@.ci/book
+
+screenshots: ## pictures of the dashboard for the documents, in docs/images
+	@.ci/setup browser
+	cargo run --quiet --package refgate-tests --example screenshots
 
 bench: setup ## short forms of bench-gateway and bench-reload (Linux, a few minutes after the build)
 	@REFGATE_BENCH_NAME=gateway-short REFGATE_BENCH_SECONDS=$${REFGATE_BENCH_SECONDS:-3} \
@@ -37,6 +45,9 @@ bench-reload: setup ## from a commit to serving it with up to 100,000 routes; me
 bench-idle: setup ## memory of connections that rest between requests (Linux, 1 minute)
 	@python3 tests/bench/idle.py
 
+bench-stream: setup ## a body of 1 GiB up, down and both ways at once: memory and MiB/s (Linux, 1 minute)
+	@python3 tests/bench/stream.py
+
 bench-router: setup ## the router by itself, with up to 100,000 routes
 	cargo bench -p refgate-proxy --bench router
 
@@ -51,6 +62,9 @@ pgo: setup ## refgate and refgate-gateway, optimised for what they do under load
 
 conformance: setup ## the httpwg suite for HTTP/2 against a gateway (Linux with io_uring)
 	@tests/conformance/http2.sh
+
+fuzz: setup ## documents, paths and the router's index, FUZZ_SECONDS=300 each (cargo-fuzz; FUZZ=router is one of them)
+	@tests/fuzz.sh $(FUZZ)
 
 api-fuzz: setup ## schemathesis over the whole OpenAPI document against a live control plane (python3, PyPI; a minute)
 	@tests/api/fuzz.sh

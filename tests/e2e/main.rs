@@ -2,10 +2,12 @@
 //! harness they share is the library of this crate.
 
 mod bad_input;
+mod browser;
 mod checkout;
 mod command;
 mod dashboard;
 mod demo;
+mod documents;
 mod durability;
 mod fleet;
 mod gateway;

@@ -5,8 +5,10 @@
 //! the ground up: [`wait`] (the one place that polls), [`programs`] (which binaries
 //! are tested), [`process`] (one running program), [`http`] (requests and answers),
 //! [`git`] (the git command, reading), [`stage`] (Refgate and an origin, started in
-//! a directory of their own), [`storm`] (commits under load). The tests are in `e2e/`, one module per noun.
+//! a directory of their own), [`storm`] (commits under load), [`browser`] (pages of a
+//! Refgate in a real browser). The tests are in `e2e/`, one module per noun.
 
+pub mod browser;
 pub mod git;
 pub mod http;
 pub mod process;

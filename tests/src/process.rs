@@ -78,6 +78,11 @@ impl Process {
             .with_context(|| format!("{} did not print `{prefix}…`\n{}", self.name, self.wrote()))
     }
 
+    /// What the program wrote on stdout so far.
+    pub fn printed(&self) -> String {
+        self.stdout.text()
+    }
+
     /// What the program wrote so far, for the message of a failing test.
     pub fn wrote(&self) -> String {
         format!(
