@@ -203,7 +203,8 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> Result<Proxy, StartError> {
         max_retries: usize::MAX,
         ..ServerConf::default()
     };
-    Ok(http_proxy(&Arc::new(conf), Forwarder::new(shared)))
+    let forwarder = Forwarder::new(shared, &conf);
+    Ok(http_proxy(&Arc::new(conf), forwarder))
 }
 
 impl Gateway {

@@ -13,6 +13,7 @@ pub(crate) mod balancer;
 pub(crate) mod checks;
 pub(crate) mod compile;
 pub(crate) mod health;
+pub(crate) mod idle;
 pub(crate) mod keepalive;
 pub(crate) mod load;
 pub(crate) mod node;
@@ -49,6 +50,8 @@ pub(crate) struct Upstream {
     pub(crate) host: PassHost,
     /// Whether nodes that speak HTTP/2 are told of the client's `TE: trailers`.
     pub(crate) http2: bool,
+    /// Whether they are spoken to in HTTP/1 without TLS.
+    pub(crate) plain: bool,
     /// What is made of the nodes' health; nothing without checks.
     pub(crate) health: Option<Box<Policy>>,
     /// How many requests may be in flight; 0: any number.

@@ -1,5 +1,6 @@
 //! What is known about one request while it is served.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +18,7 @@ use crate::request_id::RequestId;
 use crate::respond::Refusal;
 use crate::router::Candidate;
 use crate::snapshot::{Route, Snapshot};
+use crate::upstream::node::Node;
 use crate::upstream::tries::Tries;
 use crate::upstream::upgrade::UpgradeConnect;
 
@@ -87,6 +89,23 @@ impl Exchange {
             Some(candidate) => Ok((&candidate.route, &mut self.tries)),
             None => Error::e_explain(ErrorType::InternalError, "the request has no route"),
         }
+    }
+
+    /// The node that is being tried, and its address.
+    pub(crate) fn node(&self) -> Result<(&Node, SocketAddr)> {
+        let route = self.candidate.as_ref().map(|candidate| &candidate.route);
+        match route.and_then(|route| self.tries.current(&route.upstream)) {
+            Some(current) => Ok(current),
+            None => Error::e_explain(ErrorType::InternalError, "no node is being tried"),
+        }
+    }
+
+    /// The request goes over this connection to the node; `reused`: it was used before.
+    pub(crate) fn connected(&mut self, connection: i32, reused: bool) -> Result<()> {
+        let (route, tries) = self.route()?;
+        tries.connected(&route.upstream, connection, reused);
+        self.connection = Some(connection);
+        Ok(())
     }
 
     /// Puts a line about the request into the access log.

@@ -7,7 +7,7 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
@@ -56,6 +56,34 @@ pub(crate) fn length(session: &Session) -> Option<u64> {
         None => 0,
     };
     u64::try_from(http1.get_headers_raw_bytes().len()).ok()?.checked_add(body)
+}
+
+/// Says how the body of a request to a node in HTTP/1 ends, where its fields do not.
+pub(crate) fn frame_request(headers: &mut HeaderMap, has_body: bool) {
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Says how the body of an answer ends, where its fields do not: a body that ends with the connection
+/// would end the client's as well. `end`: the header is all there is.
+pub(crate) fn frame_answer(
+    request: &RequestHeader,
+    answer: &mut ResponseHeader,
+    end: bool,
+) -> Result<()> {
+    if end
+        || answer.status.is_informational()
+        || request.method == Method::HEAD
+        || matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || answer.headers.contains_key(TRANSFER_ENCODING)
+        || answer.headers.contains_key(CONTENT_LENGTH)
+    {
+        return Ok(());
+    }
+    // Versions before 1.1 know no chunks.
+    answer.set_version(Version::HTTP_11);
+    answer.insert_header(TRANSFER_ENCODING, "chunked")
 }
 
 /// Whether an answer ends with its header, as far as that says so.

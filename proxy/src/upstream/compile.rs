@@ -82,6 +82,7 @@ impl Compiler<'_> {
                 read: times.read.duration(),
             },
             http2: connections.only_http2(),
+            plain: connections.scheme == Scheme::Http,
             keepalive: keepalive(&document.keepalive, &connections),
             health: self.policy(&document.checks).map(Box::new),
             limit: document.max_in_flight,

@@ -12,6 +12,7 @@ use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 use refgate_core::document::Scheme;
 
 use super::Times;
+use super::idle::Key;
 use super::upgrade::UpgradeConnect;
 use crate::certificate::ShownToNodes;
 
@@ -101,9 +102,19 @@ impl NodePeer {
         self.settings.is_tls()
     }
 
+    /// How long a connection may rest.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.settings.options.idle_timeout.unwrap_or_default()
+    }
+
     /// Whether both share connections, when they have the same address.
     pub(crate) fn shares_with(&self, other: &Self) -> bool {
         (self.pool, &self.server_name) == (other.pool, &other.server_name)
+    }
+
+    /// What connections to it at an address have in common.
+    pub(crate) fn key(&self, address: SocketAddr) -> Key {
+        Key { pool: self.pool, address }
     }
 
     /// The peer at an address.
@@ -148,6 +159,14 @@ pub(crate) struct Try {
 }
 
 impl Try {
+    /// How long the node may take nothing of what it is sent.
+    pub(crate) fn send_timeout(&self) -> Duration {
+        match self.deadline {
+            Some(end) => self.times.send.min(end.saturating_duration_since(Instant::now())),
+            None => self.times.send,
+        }
+    }
+
     /// The peer of this try.
     pub(crate) fn peer(&self, node: &NodePeer) -> Box<HttpPeer> {
         let mut peer = node.at(self.address);
@@ -163,7 +182,7 @@ impl Try {
         let options = &mut peer.options;
         options.connection_timeout = cut(self.times.connect);
         options.total_connection_timeout = cut(self.times.connect);
-        options.write_timeout = cut(self.times.send);
+        options.write_timeout = Some(self.send_timeout());
         // The deadline of all tries cuts this one by itself, and must not end an answer that pauses.
         options.read_timeout = Some(self.times.read);
         options.http_upstream_request_policy.h1_upgrade =
