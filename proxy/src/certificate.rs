@@ -29,10 +29,10 @@ const DEFAULT: &str = "default";
 #[derive(Debug, Default)]
 pub(crate) struct Certificates {
     by_name: BTreeMap<CertificateName, Arc<Certificate>>,
-    exact: HashMap<String, Arc<Certificate>>,
+    exact: HashMap<String, Entry>,
     /// By what stands behind `*.`.
-    wildcard: HashMap<String, Arc<Certificate>>,
-    default: Option<Arc<Certificate>>,
+    wildcard: HashMap<String, Entry>,
+    default: Option<Entry>,
     /// Whether any of them asks clients for a certificate.
     asks_clients: bool,
     /// Files that the certificates of the configuration are made of, or cannot be made of.
@@ -42,6 +42,13 @@ pub(crate) struct Certificates {
     /// Whether a file was seen to have changed.
     renew: AtomicBool,
 }
+
+/// What a name stands for: nothing when its clients would have to show a certificate and it cannot be
+/// said which. Such a name is closed: what is shown for others is not shown for it.
+type Entry = Option<Arc<Certificate>>;
+
+/// The authority of closed names, which vouches for nobody.
+const NOBODY: u64 = 0;
 
 /// A certificate that compiled.
 pub(crate) struct Certificate {
@@ -91,7 +98,11 @@ impl Certificates {
     /// The certificate for a client that asks for `sni`, in lower case: exact, then the longest
     /// wildcard, then the default.
     pub(crate) fn find(&self, sni: Option<&str>) -> Option<&Arc<Certificate>> {
-        let named = sni.and_then(|sni| {
+        self.entry(sni)?.as_ref()
+    }
+
+    fn entry(&self, name: Option<&str>) -> Option<&Entry> {
+        let named = name.and_then(|sni| {
             self.exact.get(sni).or_else(|| {
                 let suffixes = sni.match_indices('.').filter(|(at, _)| *at > 0);
                 suffixes.filter_map(|(at, _)| self.wildcard.get(&sni[at + 1..])).next()
@@ -105,7 +116,10 @@ impl Certificates {
         if !self.asks_clients {
             return None;
         }
-        self.find(Some(host))?.authority.as_ref().map(|authority| authority.id)
+        match self.entry(Some(host))? {
+            Some(certificate) => certificate.authority.as_ref().map(|authority| authority.id),
+            None => Some(NOBODY),
+        }
     }
 
     /// Whether each certificate has the same compiled form as there.
@@ -123,18 +137,31 @@ impl Certificates {
     }
 
     fn insert(&mut self, name: CertificateName, certificate: Arc<Certificate>) {
-        for sni in &certificate.document.snis {
+        self.asks_clients |= certificate.authority.is_some();
+        self.enter(&name, &certificate.document.snis, &Some(Arc::clone(&certificate)));
+        self.by_name.insert(name, certificate);
+    }
+
+    /// A certificate that cannot be used and has no last good form. When its clients would have to show
+    /// one, nobody is served under its names: they must not be open to all in the meantime.
+    fn close(&mut self, name: &CertificateName, document: &document::Certificate) {
+        if document.client_ca.is_some() {
+            self.asks_clients = true;
+            self.enter(name, &document.snis, &None);
+        }
+    }
+
+    fn enter(&mut self, name: &CertificateName, snis: &[HostPattern], entry: &Entry) {
+        for sni in snis {
             let (map, key) = match sni {
                 HostPattern::Exact(host) => (&mut self.exact, host),
                 HostPattern::Wildcard(suffix) => (&mut self.wildcard, suffix),
             };
             // A certificate in its last good form may name what has moved to another since.
-            map.entry(key.clone()).or_insert_with(|| Arc::clone(&certificate));
+            map.entry(key.clone()).or_insert_with(|| entry.clone());
         }
         if name.as_str() == DEFAULT {
-            self.default = Some(Arc::clone(&certificate));
+            self.default = Some(entry.clone());
         }
-        self.asks_clients |= certificate.authority.is_some();
-        self.by_name.insert(name, certificate);
     }
 }

@@ -6,15 +6,20 @@ mod grpc;
 pub(crate) use self::grpc::is_call as is_grpc_call;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
 use crate::request_id::{self, RequestId};
+
+/// How much of a refused request's body is read, in bytes, and for how long.
+const MOST_TAKEN: usize = 256 << 10;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a request is answered by the gateway and not by a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +103,35 @@ impl Refusal {
 
 /// Sends the refusal; `allow` is for [`Refusal::MethodNotAllowed`].
 pub(crate) async fn refuse(
+    session: &mut Session,
+    refusal: Refusal,
+    allow: Option<HeaderValue>,
+    id: &RequestId,
+) -> Result<()> {
+    send(session, refusal, allow, id).await?;
+    if session.req_header().version == Version::HTTP_2 {
+        take_rest(session).await;
+    }
+    Ok(())
+}
+
+/// Reads what is left of a request, within bounds. In HTTP/2 a stream whose end nobody reads is reset
+/// behind the answer, and some clients forget the answer over that.
+async fn take_rest(session: &mut Session) {
+    let rest = async {
+        let mut left = MOST_TAKEN;
+        while let Ok(Some(part)) = session.read_request_body().await {
+            left = match left.checked_sub(part.len()) {
+                Some(left) => left,
+                None => return,
+            };
+        }
+    };
+    // Who sends more, or more slowly, is reset.
+    let _ = tokio::time::timeout(PATIENCE, rest).await;
+}
+
+async fn send(
     session: &mut Session,
     refusal: Refusal,
     allow: Option<HeaderValue>,

@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use refgate_core::host::HostPattern;
@@ -116,12 +117,13 @@ impl<R> Clone for Router<R> {
     }
 }
 
-/// The path that is forwarded for one that matched: without so many bytes at its beginning.
-pub(crate) fn forwarded(path: &str, strip: usize) -> &str {
+/// The path that is forwarded for one that matched: without so many bytes at its beginning. A regular
+/// expression may match in the middle of a segment; what is forwarded is a path all the same.
+pub(crate) fn forwarded(path: &str, strip: usize) -> Cow<'_, str> {
     match path.get(strip..) {
-        Some("") => "/",
-        Some(rest) => rest,
-        None => path,
+        Some(rest) if rest.starts_with('/') => rest.into(),
+        Some(rest) => format!("/{rest}").into(),
+        None => path.into(),
     }
 }
 

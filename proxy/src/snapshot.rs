@@ -7,6 +7,7 @@
 
 pub(crate) mod compile;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +126,7 @@ impl AsRef<Rule> for Route {
 
 impl Route {
     /// The path that is forwarded for a path that matched.
-    pub(crate) fn forwarded<'p>(&self, path: &'p str) -> &'p str {
+    pub(crate) fn forwarded<'p>(&self, path: &'p str) -> Cow<'p, str> {
         forwarded(path, self.strip)
     }
 

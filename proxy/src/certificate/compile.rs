@@ -2,7 +2,8 @@
 //! loaded and compared with their certificates.
 //!
 //! One that cannot be made keeps its last good form, and is tried again with every configuration and
-//! whenever a file of it changes.
+//! whenever a file of it changes. Without a last good form its names are closed if their clients would
+//! have to show a certificate.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,6 +88,10 @@ impl Certificates {
         for name in kept {
             if let Some(before) = previous.by_name.get(name) {
                 compiled.insert(name.clone(), Arc::clone(before));
+            } else if let Some((_, document)) =
+                config.objects.certificates().find(|(known, _)| *known == name)
+            {
+                compiled.close(name, document);
             }
         }
         Arc::new(compiled)

@@ -51,6 +51,7 @@ impl Forwarder {
         }
         if session.req_header().version == Version::HTTP_2 {
             ctx.stream = Some(self.shared.streams.open());
+            name_host(session);
         }
         let limits = &self.shared.limits;
         if session.get_keepalive().is_some() {
@@ -320,13 +321,25 @@ fn route(session: &Session, exchange: &mut Exchange) -> Result<(), (Refusal, Opt
             if let Balancer::ConsistentHash(on) = &route.upstream.balancer {
                 exchange.hash = on.hash(&asked);
             }
-            exchange.target = target.rewritten(route.forwarded(&target.path));
+            exchange.target = target.rewritten(&route.forwarded(&target.path));
             exchange.candidate = Some(Arc::clone(candidate));
             exchange.host = host_to_pass(request, &target);
             Ok(())
         }
         Routed::MethodNotAllowed(allowed) => Err((Refusal::MethodNotAllowed, allowed.allow())),
         Routed::NotFound => Err((Refusal::RouteNotFound, None)),
+    }
+}
+
+/// Writes the authority of a request in HTTP/2 into `Host`, where routes look for what it says.
+fn name_host(session: &mut Session) {
+    let request = session.req_header_mut();
+    if let Some(authority) = request.uri.authority()
+        && !request.headers.contains_key(header::HOST)
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        // A value that is one has no fault that this could tell of.
+        let _ = request.insert_header(header::HOST, host);
     }
 }
 
@@ -387,7 +400,9 @@ pub(super) fn was_refused(
 ) -> Box<Error> {
     let can_repeat = can_repeat(session);
     let again = match ctx.route() {
-        Ok((route, tries)) => tries.refused(&route.upstream) && can_repeat,
+        Ok((route, tries)) => {
+            tries.refused(&route.upstream, Failure::to_connect(&error)) && can_repeat
+        }
         Err(_) => false,
     };
     error.retry = RetryType::Decided(again);

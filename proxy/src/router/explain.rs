@@ -298,7 +298,7 @@ impl<'c> Contender<'c> {
             path: self.place.path.to_string(),
             params: params.map(|(name, value)| (name.to_owned(), value.into())).collect(),
             upstream: self.place.document.upstream.clone(),
-            forwarded_path: forwarded(request.path, strip).to_owned(),
+            forwarded_path: forwarded(request.path, strip).into_owned(),
         }
     }
 }

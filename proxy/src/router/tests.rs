@@ -391,13 +391,20 @@ fn stripped_prefixes() {
         "strip": {"runtime": {"path_prefix": "/api"}, "routes": {"r": {"paths": ["/", "/*"]}}},
         "keep": {"runtime": {"path_prefix": "/raw", "strip_path_prefix": false},
                  "routes": {"r": {"paths": ["/*"]}}},
+        "regex": {"runtime": {"path_prefix": "/re"}, "routes": {"r": {"paths": ["~.*"]}}},
     }));
     let method = RequestMethod::of(&http::Method::GET);
     let headers = HeaderMap::new();
     let client = "192.0.2.1".parse().unwrap();
-    for (path, forwarded) in
-        [("/api", "/"), ("/api/", "/"), ("/api/x/y", "/x/y"), ("/raw/x", "/raw/x")]
-    {
+    for (path, forwarded) in [
+        ("/api", "/"),
+        ("/api/", "/"),
+        ("/api/x/y", "/x/y"),
+        ("/raw/x", "/raw/x"),
+        ("/re", "/"),
+        ("/re/x", "/x"),
+        ("/rex@y", "/x@y"),
+    ] {
         let request = Request { host: "", path, query: None, method, headers: &headers, client };
         let Routed::To(candidate) = router.find(&request) else { panic!("{path}") };
         assert_eq!(candidate.route.forwarded(path), forwarded);

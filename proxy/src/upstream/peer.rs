@@ -171,7 +171,8 @@ impl Try {
     pub(crate) fn peer(&self, node: &NodePeer) -> Box<HttpPeer> {
         let mut peer = node.at(self.address);
         let upgrade = self.upgrade.as_ref().filter(|_| self.websocket);
-        if self.fresh || upgrade.is_some() {
+        // Pingora keeps a connection for a moment even when it may not rest at all.
+        if self.fresh || upgrade.is_some() || node.idle_timeout().is_zero() {
             peer.group_key ^= unused_number();
         }
         if self.fresh || upgrade.is_some() || !self.keep {

@@ -24,6 +24,8 @@ pub(crate) struct RetryPolicy {
 pub(crate) enum Failure {
     /// No connection; the node has seen nothing of the request.
     Connect,
+    /// No connection in time; the same.
+    ConnectTimeout,
     /// A time ran out.
     Timeout,
     /// The connection broke.
@@ -31,6 +33,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// How there came to be no connection.
+    pub(crate) fn to_connect(error: &Error) -> Self {
+        if is_timeout(error.etype()) { Self::ConnectTimeout } else { Self::Connect }
+    }
+
+    /// Whether a time ran out.
+    pub(crate) fn is_timeout(self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::Timeout)
+    }
+
     /// How a try failed on an established connection.
     pub(crate) fn of(error: &Error) -> Self {
         if is_timeout(error.etype()) { Self::Timeout } else { Self::Reset }
@@ -68,6 +80,7 @@ impl RetryPolicy {
     pub(crate) fn on_failure(&self, failure: Failure, idempotent: bool) -> bool {
         match failure {
             Failure::Connect => self.connect,
+            Failure::ConnectTimeout => self.connect || self.timeout,
             Failure::Timeout => self.timeout && idempotent,
             Failure::Reset => self.reset && idempotent,
         }
@@ -90,11 +103,14 @@ mod tests {
         let connect = policy(&[RetryOn::Connect]);
         assert!(connect.on_failure(Failure::Connect, true));
         assert!(connect.on_failure(Failure::Connect, false));
+        assert!(connect.on_failure(Failure::ConnectTimeout, false));
         assert!(!connect.on_failure(Failure::Timeout, true));
         assert!(!connect.on_failure(Failure::Reset, true));
         assert!(!connect.on_status(503, true));
         let all = policy(&[RetryOn::Timeout, RetryOn::Reset, RetryOn::ServerError]);
         assert!(!all.on_failure(Failure::Connect, true));
+        assert!(all.on_failure(Failure::ConnectTimeout, false), "the node has seen nothing");
+        assert!(!policy(&[RetryOn::Reset]).on_failure(Failure::ConnectTimeout, true));
         assert!(all.on_failure(Failure::Timeout, true));
         assert!(!all.on_failure(Failure::Timeout, false));
         assert!(all.on_failure(Failure::Reset, true));

@@ -167,7 +167,7 @@ impl Tries {
 
     /// The node could not be connected to: whether to go on, with another address of its or with
     /// another node.
-    pub(crate) fn refused(&mut self, upstream: &Upstream) -> bool {
+    pub(crate) fn refused(&mut self, upstream: &Upstream, failure: Failure) -> bool {
         if let Some(current) = self.current.as_mut()
             && let Some(node) = upstream.nodes.get(current.node)
             && let Some(address) = current.address.take()
@@ -178,7 +178,7 @@ impl Tries {
                 return true;
             }
         }
-        self.go_on(upstream, Failure::Connect, true)
+        self.go_on(upstream, failure, true)
     }
 
     /// A pooled connection was dead before the node saw the request: whether to go on with a fresh
@@ -227,7 +227,7 @@ impl Tries {
             node.state.answered_after(elapsed);
         }
         self.report(upstream, |_| {
-            Some(if failure == Failure::Timeout { Outcome::Timeout } else { Outcome::Broken })
+            Some(if failure.is_timeout() { Outcome::Timeout } else { Outcome::Broken })
         });
         if !upstream.retry.on_failure(failure, idempotent) || !self.may_go_on(upstream) {
             return false;
@@ -293,7 +293,7 @@ mod tests {
         upstream.retry = RetryPolicy::new(2, None, &[RetryOn::Connect]);
         let mut tries = Tries::default();
         let mut nodes = vec![next(&mut tries, &upstream).await];
-        while tries.refused(&upstream) {
+        while tries.refused(&upstream, Failure::Connect) {
             nodes.push(next(&mut tries, &upstream).await);
         }
         assert_eq!(nodes, [0, 1, 2]);
@@ -347,7 +347,7 @@ mod tests {
         loop {
             let destination = tries.next(&upstream, 0).await.expect("a destination");
             tried.push((destination.node, destination.address.to_string()));
-            if !tries.refused(&upstream) {
+            if !tries.refused(&upstream, Failure::Connect) {
                 break;
             }
         }
@@ -363,7 +363,7 @@ mod tests {
         upstream.retry = RetryPolicy::new(1, within, &[RetryOn::Connect]);
         let mut tries = Tries::default();
         next(&mut tries, &upstream).await;
-        assert!(!tries.refused(&upstream));
+        assert!(!tries.refused(&upstream, Failure::Connect));
     }
 
     #[tokio::test]

@@ -346,3 +346,29 @@ fn hosts_may_ask_clients_for_certificates() {
     assert_eq!(ask("closed.test", "closed.test", &stranger).unwrap(), 200);
     assert!(ask("closed.test", "closed.test", &known).is_err());
 }
+
+#[test]
+fn hosts_that_ask_for_certificates_are_closed_while_their_own_cannot_be_used() {
+    let (authority, clients, origin) = (Authority::new(), Authority::new(), Origin::start("one"));
+    let mut closed = authority.document("closed", &["closed.a.test"]);
+    closed["client_ca"] = json!(clients.issuer.pem());
+    let open = authority.document("open", &["*.a.test"]);
+    let (key, away) = (authority.path("closed.key"), authority.path("away"));
+    std::fs::rename(&key, &away).unwrap();
+    let world = world(&origin, &[(EXACT, closed), (WILDCARD, open)]);
+    world.wait(|status| status.state == State::Degraded);
+    let nobody = authority.client(&[]);
+    // The certificate of all of `*.a.test` is not shown, as its clients would have to show nothing.
+    let error = connect(tls(&world), "closed.a.test", &nobody).unwrap_err();
+    assert_eq!(alert(&error), Some(AlertDescription::UnrecognisedName));
+    let mut over_another = Client::over(connect(tls(&world), "open.a.test", &nobody).unwrap());
+    assert_eq!(over_another.ask("GET", "closed.a.test", "/").status, 421);
+    assert_eq!(over_another.ask("GET", "open.a.test", "/").status, 200);
+    assert_eq!(world.client().ask("GET", "closed.a.test", "/").status, 421);
+
+    std::fs::rename(&away, &key).unwrap();
+    world.wait(|status| status.state == State::Healthy);
+    let known = authority.client_with_certificate(&clients);
+    let mut proven = Client::over(connect(tls(&world), "closed.a.test", &known).unwrap());
+    assert_eq!(proven.ask("GET", "closed.a.test", "/").status, 200);
+}
