@@ -37,6 +37,12 @@ const EARLY: Duration = Duration::from_secs(1);
 /// How many malformed requests a connection may have. Each is reset or answered 400.
 const MOST_MALFORMED: u32 = 32;
 
+/// How much of a body a client may send ahead of the node that takes it, and of all bodies of its connection,
+/// in bytes. With the 64 KiB that the protocol begins with, a body waits for the way to the client and
+/// back after each of them, and one that no node takes stops all others.
+const WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
 /// How long a client may take to hear that it is hung up on.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -140,7 +146,9 @@ pub(super) async fn serve<A>(
         proxy_digest: stream.get_proxy_digest(),
         socket_digest: stream.get_socket_digest(),
     });
-    let Ok(mut connection) = handshake(stream, Some(default_h2_options())).await else { return };
+    let mut options = default_h2_options();
+    options.initial_window_size(WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    let Ok(mut connection) = handshake(stream, Some(options)).await else { return };
     let calls = Arc::new(Calls::new());
     let mut rested = pin!(calls.rested(limits.idle_timeout));
     let (mut malformed, mut draining) = (0, false);
