@@ -57,6 +57,12 @@ impl Heads {
         Self { shared, first }
     }
 
+    /// The same of a repository that this process has made: nobody can have known its groups before.
+    pub(crate) fn of_new_repository(mut self) -> Self {
+        self.first = Commits::default();
+        self
+    }
+
     /// Makes it look now.
     pub(crate) fn look(&self) {
         let _ = self.shared.wake.try_send(());

@@ -101,6 +101,13 @@ impl Api {
         }
     }
 
+    /// The same, over a repository that this process has made.
+    #[must_use]
+    pub fn of_new_repository(mut self) -> Self {
+        self.heads = self.heads.of_new_repository();
+        self
+    }
+
     /// The same, listening at this address: the hooks of pushes ask there.
     #[must_use]
     pub fn at(mut self, mut address: SocketAddr) -> Self {

@@ -139,12 +139,16 @@ fn run(
     // Bound before anything is made and before anything is on the screen: a port that is taken
     // leaves nothing behind, and what is printed works.
     let (listener, address) = listen(options.listen)?;
+    let is_new = !data_dir.repository_path().exists();
     let repository = open_repository(&data_dir.repository_path())?;
     guard(&repository)?;
     let (access, origin) = data_dir.access(&repository, options.admin_token.as_ref())?;
     let running = start_gateways(&data_dir, gateways, options.drain_timeout, access_log)?;
     let fleet = Fleet::of(running.iter().map(Gateway::subscribe));
-    let api = Api::new(Store::new(repository), fleet, access).at(address);
+    let mut api = Api::new(Store::new(repository), fleet, access).at(address);
+    if is_new {
+        api = api.of_new_repository();
+    }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("refgate-api")

@@ -97,9 +97,9 @@ impl ValidateArgs {
         let folder = match &self.path {
             Source::Path(path) if path.is_dir() => tree::shown_folder(path),
             Source::Path(path) => {
-                let place = tree::place(path).unwrap_or_default();
                 let given = path.display().to_string();
-                given.strip_suffix(&place).unwrap_or_default().to_owned()
+                let place = tree::place(path);
+                place.and_then(|place| given.strip_suffix(&place)).unwrap_or_default().to_owned()
             }
             Source::Stdin => String::new(),
         };

@@ -95,7 +95,7 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
     let before = base.map(|head| desk.loaded(group, head)).transpose()?;
     if let Some(before) = &before
         && before.config.group.r#type == GroupType::Ingress
-        && !matches!(change.operation, Operation::PatchGroup { .. } | Operation::DeleteGroup)
+        && !may_touch_ingress(&change.operation)
     {
         return Err(Error::ReadOnlyGroup { group: group.clone() });
     }
@@ -142,6 +142,18 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
         return Err(Error::ConcurrentUpdate { reason });
     }
     Ok(plan)
+}
+
+/// Whether people may do this to a group that a controller writes: take it back from the controller, or
+/// away.
+fn may_touch_ingress(operation: &Operation) -> bool {
+    match operation {
+        Operation::PatchGroup { patch } => {
+            patch.as_object().is_some_and(|patch| patch.keys().eq(["type"]))
+        }
+        Operation::DeleteGroup => true,
+        _ => false,
+    }
 }
 
 fn draft(desk: &Desk<'_>, base: Option<Head>, change: &Change) -> Result<Draft, Error> {

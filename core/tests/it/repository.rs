@@ -244,6 +244,22 @@ fn gateways_read_what_is_sound() {
 }
 
 #[test]
+fn a_group_of_a_controller_is_taken_back_or_away_and_nothing_else() {
+    let f = Fixture::new();
+    f.apply("edge", Operation::CreateGroup { document: json!({"type": "ingress"}) }).expect("made");
+    let patch = |patch| f.apply("edge", Operation::PatchGroup { patch });
+    for refused in
+        [json!({"description": "d"}), json!({"type": "gateway", "labels": {}}), json!({})]
+    {
+        assert_eq!(patch(refused).expect_err("read-only").code(), "read_only_group");
+    }
+    patch(json!({"type": "gateway"})).expect("taken back");
+    patch(json!({"description": "d"})).expect("a group as any other");
+    patch(json!({"type": "ingress"})).expect("given away");
+    f.apply("edge", Operation::DeleteGroup).expect("archived");
+}
+
+#[test]
 fn groups_come_and_go() {
     let f = Fixture::new();
     let create = || Operation::CreateGroup { document: json!({"description": "d"}) };

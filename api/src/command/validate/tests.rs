@@ -109,6 +109,10 @@ fn single_files_services_and_yaml() {
     fs::write(&whole, "name: b\nroutes:\n  r:\n    paths: [/b]\n").unwrap();
     let (code, answers, _) = run(&["validate", whole.to_str().unwrap()]);
     assert_eq!((code, &*answers), (failure::DONE, ""));
+    // What is wrong in a file without a place in a tree is told by the place that it would get.
+    fs::write(&whole, "name: b\nroutes:\n  r:\n    paths: [b]\n").unwrap();
+    let (_, answers, _) = run(&["validate", whole.to_str().unwrap()]);
+    assert!(answers.starts_with("error: services/b/routes/r.json /paths/0: "), "{answers}");
 
     // A directory of YAML is no clone, but can be applied.
     write(root.path(), "runtime/a.json", "{}");

@@ -162,6 +162,17 @@ async fn a_group_that_was_there_before_waits_for_its_gateways() -> Result<()> {
 }
 
 #[tokio::test]
+async fn nobody_is_waited_for_that_can_have_known_no_group() -> Result<()> {
+    let mut harness = Harness::new()?;
+    harness.api = harness.api.of_new_repository();
+    harness
+        .call(Method::DELETE, "/v1/groups/production", Value::Null)
+        .await?
+        .expect(StatusCode::OK)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_no_check_in_is_refused_whole() -> Result<()> {
     let (harness, _) = with_clock()?;
     let commit = head(&harness).await?;
