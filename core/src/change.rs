@@ -10,6 +10,7 @@ pub(crate) mod draft;
 mod group;
 mod object;
 pub(crate) mod plan;
+mod precondition;
 mod promotion;
 mod rollback;
 mod route;
@@ -33,6 +34,7 @@ pub(crate) use group::etag as group_etag;
 pub(crate) use object::no_object;
 pub use plan::{Gate, PlanView};
 pub(crate) use plan::{Plan, plan};
+pub use precondition::{Precondition, Tags};
 pub(crate) use route::no_route;
 pub(crate) use runtime::etag as runtime_etag;
 pub(crate) use service::{content, etag as service_etag, routes};
@@ -52,40 +54,6 @@ pub struct Change {
     pub reason: Option<String>,
     /// What must hold for it to be done.
     pub precondition: Precondition,
-}
-
-/// What must hold before a change.
-#[derive(Debug, Clone, Default)]
-pub struct Precondition {
-    /// The object must have this entity tag (or, for `*`, exist).
-    pub if_match: Option<String>,
-    /// The object must not exist.
-    pub if_none_match_any: bool,
-    /// The group must be at this commit.
-    pub expect_head: Option<CommitId>,
-    /// The plan must be one of these, by [`PlanView::id`]; any, when there is none.
-    pub expect_plan: Vec<String>,
-}
-
-impl Precondition {
-    /// Compares the conditions about an object with its entity tag, which is nothing where the
-    /// object does not exist.
-    pub(crate) fn check(&self, what: &str, etag: Option<&str>) -> Result<(), crate::Error> {
-        if self.if_none_match_any && etag.is_some() {
-            let reason = format!("{what} exists already");
-            return Err(crate::Error::PreconditionFailed { reason });
-        }
-        let Some(wanted) = self.if_match.as_deref() else { return Ok(()) };
-        let mut wanted = wanted.split(',').map(|tag| tag.trim().trim_matches('"'));
-        if wanted.any(|tag| etag.is_some_and(|etag| tag == "*" || tag == etag)) {
-            return Ok(());
-        }
-        let reason = match etag {
-            Some(_) => format!("{what} was changed since it was read: read it again"),
-            None => format!("{what} does not exist"),
-        };
-        Err(crate::Error::PreconditionFailed { reason })
-    }
 }
 
 /// What shall be done. Documents are JSON as they came; what is wrong with them is told as findings.

@@ -295,12 +295,8 @@ impl<S: Subject> Editor<S> {
 
     fn precondition(&self) -> Precondition {
         match &self.condition {
-            Condition::Same(tag) => {
-                Precondition { if_match: Some(tag.clone()), ..Precondition::default() }
-            }
-            Condition::Absent => {
-                Precondition { if_none_match_any: true, ..Precondition::default() }
-            }
+            Condition::Same(tag) => Precondition::same(tag),
+            Condition::Absent => Precondition::absent(),
         }
     }
 

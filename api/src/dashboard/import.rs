@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use refgate_core::change::Operation;
+use refgate_core::change::{Operation, Precondition};
 use refgate_core::import::{Import, openapi};
 use refgate_core::name::{CommitId, GroupName, ServiceName};
 
@@ -131,7 +131,9 @@ async fn carry_out(
         Err(problem) => return Err(problem),
     };
     let mut write = visitor.write();
-    write.precondition.if_none_match_any = !is_there;
+    if !is_there {
+        write.precondition = Precondition::absent();
+    }
     let service = import.service.clone();
     let operation = match is_there {
         true => Operation::PatchService { service, patch: import.patch() },

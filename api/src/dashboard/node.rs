@@ -47,7 +47,7 @@ async fn edit(
         let mut document = found.value;
         change(&mut document)?;
         let mut write = visitor.write();
-        write.precondition = Precondition { if_match: Some(found.etag), ..Precondition::default() };
+        write.precondition = Precondition::same(found.etag);
         let operation = Operation::PutRuntime { service: service.clone(), document };
         match write.perform(api, group.clone(), operation, None).await {
             Ok(Done::Written(written, _)) => {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use refgate_core::change::Operation;
+use refgate_core::change::{Operation, Precondition, Tags};
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::name::GroupName;
 use refgate_core::repository::Repository;
@@ -49,8 +49,13 @@ pub(super) async fn get(
 /// A write of a group is conditional on its configuration alone, whatever its instances do
 /// meanwhile: their part of the tag that [`get`] gives is left out.
 fn without_instances(mut write: Write) -> Write {
-    if let Some(tag) = &mut write.precondition.if_match {
-        tag.truncate(tag.find('.').unwrap_or(tag.len()));
+    let Precondition { if_match, if_none_match, .. } = &mut write.precondition;
+    for condition in [if_match, if_none_match] {
+        if let Some(Tags::Of(tags)) = condition {
+            for tag in tags {
+                tag.truncate(tag.find('.').unwrap_or(tag.len()));
+            }
+        }
     }
     write
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use refgate_core::Error;
-use refgate_core::change::Operation;
+use refgate_core::change::{Operation, Tags};
 use refgate_core::import::openapi;
 use refgate_core::name::{GroupName, ServiceName};
 use serde_json::Value;
@@ -51,7 +51,9 @@ pub(super) async fn openapi(
         Operation::PatchService { service, patch: import.patch() }
     } else {
         // Whoever makes it at this moment is not overwritten.
-        write.precondition.if_none_match_any = write.precondition.if_match.is_none();
+        if write.precondition.if_match.is_none() {
+            write.precondition.if_none_match = Some(Tags::Any);
+        }
         Operation::PutService { service, document: import.document(with_upstream) }
     };
     let done = write.perform(&api, group, operation, None).await?;

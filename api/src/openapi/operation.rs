@@ -322,6 +322,8 @@ pub(super) fn parameters() -> Value {
     let query = |name: &str, schema: Value, about: String| json!({"name": name, "in": "query", "description": about, "schema": schema});
     let header = |name: &str, schema: Value, about: &str| json!({"name": name, "in": "header", "description": about, "schema": schema});
     let seconds = json!({"type": "number", "minimum": 0, "maximum": WAIT_SECONDS});
+    let tag = "(W/)?\"[^\"]*\"";
+    let tags = || json!({"type": "string", "pattern": format!("^(\\*|{tag}( *, *{tag})*)$")});
     json!({
         "group": path("group", "Name", "The group."),
         "service": path("service", "Name", "The service."),
@@ -345,12 +347,12 @@ pub(super) fn parameters() -> Value {
         "expect_plan": query("expect_plan", json!({"type": "string"}),
             "Only if it does what the plan with this `id` says, else 409 `concurrent_update`; for \
              several groups the `id` of each plan, with commas.".to_owned()),
-        "If-Match": header("If-Match", json!({"type": "string", "pattern": "^(\\*|\"[^\",]*\")$"}),
-            "Only if the object is still the one with this entity tag."),
-        "If-Not-There": header("If-None-Match", json!({"type": "string", "const": "*"}),
-            "Only if the object does not exist yet."),
-        "If-None-Match": header("If-None-Match", json!({"type": "string", "pattern": "^(\\*|\"[^\",]*\")$"}),
-            "304 if the object is still the one with this entity tag."),
+        "If-Match": header("If-Match", tags(),
+            "Only if the object is still the one with this entity tag, or with one of these."),
+        "If-Not-There": header("If-None-Match", tags(),
+            "`*`: only if the object does not exist yet; with entity tags: only if it is none of these."),
+        "If-None-Match": header("If-None-Match", tags(),
+            "304 if the object is still the one with this entity tag, or with one of these."),
         "Prefer": header("Prefer", json!({"type": "string", "pattern": "^wait=[0-9]{1,2}$"}),
             "`wait=SECONDS`: with `If-None-Match`, hold the answer until there is another one."),
         "Last-Event-ID": header("Last-Event-ID", json!({"type": "string", "pattern": "^[0-9]{1,15}$"}),

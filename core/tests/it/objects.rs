@@ -313,10 +313,10 @@ fn an_object_is_written_read_patched_and_removed() {
 
     let patch = json!({"credentials": {"j": null}, "labels": {"team": "mobile"}});
     let mut patched = change("test", Operation::PatchObject { object: app.clone(), patch });
-    patched.precondition.if_match = Some("0".repeat(40));
+    patched.precondition = Precondition::same("0".repeat(40));
     let refused = f.repository.apply(patched.clone()).expect_err("changed since");
     assert_eq!(refused.code(), "precondition_failed");
-    patched.precondition.if_match = Some(read.etag);
+    patched.precondition = Precondition::same(read.etag);
     assert!(f.repository.apply(patched).expect("patched").changed);
     assert_eq!(newest_event(&f, "test")["event"], "consumer.updated");
     let read = f.repository.object(&group, &app).expect("there").value;
@@ -325,7 +325,7 @@ fn an_object_is_written_read_patched_and_removed() {
 
     let create = Operation::PutObject { object: app.clone(), document: json!({}) };
     let mut create = change("test", create);
-    create.precondition = Precondition { if_none_match_any: true, ..Precondition::default() };
+    create.precondition = Precondition::absent();
     let refused = f.repository.apply(create).expect_err("there already");
     assert_eq!(refused.code(), "precondition_failed");
 

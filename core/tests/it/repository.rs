@@ -71,17 +71,14 @@ fn conditions() {
         change.precondition = precondition;
         f.repository.apply(change).map(|_| ()).map_err(|error| error.code())
     };
-    let if_match =
-        |tag: &str| Precondition { if_match: Some(tag.to_owned()), ..Default::default() };
-    assert_eq!(patch(if_match("\"other\"")), Err("precondition_failed"));
-    let exists = Precondition { if_none_match_any: true, ..Default::default() };
-    assert_eq!(patch(exists), Err("precondition_failed"));
+    assert_eq!(patch(Precondition::same("other")), Err("precondition_failed"));
+    assert_eq!(patch(Precondition::absent()), Err("precondition_failed"));
     let old =
         f.repository.history(&name("test"), &HistoryFilter { limit: 2, ..Default::default() });
     let expect_head = Some(old.expect("history")[1].commit);
     assert_eq!(patch(Precondition { expect_head, ..Default::default() }), Err("concurrent_update"));
-    assert_eq!(patch(if_match(&etag)), Ok(()));
-    assert_eq!(patch(if_match(&etag)), Err("precondition_failed"));
+    assert_eq!(patch(Precondition::same(&etag)), Ok(()));
+    assert_eq!(patch(Precondition::same(&etag)), Err("precondition_failed"));
 }
 
 #[test]

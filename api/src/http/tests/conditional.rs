@@ -37,8 +37,20 @@ async fn writes_hold_their_preconditions() -> Result<()> {
     let second = harness.get(HTTPBIN).await?.etag()?;
     assert_ne!(first, second);
     let failed = (StatusCode::PRECONDITION_FAILED, "precondition_failed");
-    put(header::IF_MATCH, &first, "two").await?.expect_problem(failed.0, failed.1)?;
-    put(header::IF_NONE_MATCH, "*", "two").await?.expect_problem(failed.0, failed.1)?;
+    let both = format!("{first}, {second}");
+    for (name, value) in [
+        (header::IF_MATCH, &first[..]),
+        (header::IF_MATCH, &format!("W/{second}")),
+        (header::IF_NONE_MATCH, "*"),
+        (header::IF_NONE_MATCH, &both),
+    ] {
+        put(name, value, "two")
+            .await?
+            .expect_problem(failed.0, failed.1)
+            .context(value.to_owned())?;
+    }
+    put(header::IF_MATCH, &both, "one").await?.expect(StatusCode::OK)?;
+    put(header::IF_NONE_MATCH, &first, "one").await?.expect(StatusCode::OK)?;
     let group = harness.get("/v1/groups/test").await?.etag()?;
     for status in [StatusCode::OK, StatusCode::PRECONDITION_FAILED] {
         let request = harness
