@@ -21,7 +21,7 @@ pub struct Object {
     /// Who changed it last.
     #[serde(flatten)]
     pub last: LastChange,
-    /// Changes whenever the document does.
+    /// Changes whenever the document does, and never holds a dot.
     #[serde(skip)]
     pub etag: String,
 }
@@ -56,7 +56,7 @@ pub struct GroupView {
     /// What of the group cannot be read, and what to do; null when all can. Fields that depend on it
     /// have their defaults.
     pub damage: Option<String>,
-    /// Changes whenever the group does.
+    /// Changes whenever the group does, and never holds a dot.
     #[serde(skip)]
     pub etag: String,
 }
@@ -99,7 +99,7 @@ pub struct ServiceView {
     pub updated_at: Option<Timestamp>,
     /// Who made it.
     pub updated_by: Option<String>,
-    /// Changes whenever the service does.
+    /// Changes whenever the content or the runtime does, and never holds a dot.
     #[serde(skip)]
     pub etag: String,
 }

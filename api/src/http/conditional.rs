@@ -3,7 +3,6 @@
 //! Reads are answered here; the preconditions of writes are checked by the core, under the same
 //! compare-and-swap as the write itself.
 
-use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use refgate_core::change::{Precondition, Tags};
@@ -13,14 +12,36 @@ use sha2::{Digest, Sha256};
 use super::Answer;
 use crate::problem::{Kind, Problem};
 
-/// Answers an object, or 304 when the client has it.
+/// Answers an object that can be written, or 304 when the client has it.
+///
+/// More is shown of it than is written: who changed it last, its version, how it fares. So the entity tag has
+/// two parts: `etag`, which is of what is written, and behind a dot one of all that is shown. A read asks for
+/// the whole tag, a write for the first part alone: it is not refused for what it would not write over.
 pub(super) fn respond<T: Serialize>(headers: &HeaderMap, etag: &str, object: &T) -> Answer {
+    let body = serde_json::to_vec(object).map_err(|error| Problem::internal(&error))?;
+    let shown = digest(&body);
+    answer(headers, &format!("{etag}.{}", &shown[..16]), body)
+}
+
+/// The same for an object that is never written as a whole: its tag is made from what it says.
+pub(super) fn respond_whole<T: Serialize>(headers: &HeaderMap, object: &T) -> Answer {
+    let body = serde_json::to_vec(object).map_err(|error| Problem::internal(&error))?;
+    answer(headers, &digest(&body), body)
+}
+
+fn answer(headers: &HeaderMap, etag: &str, body: Vec<u8>) -> Answer {
     let quoted = format!("\"{etag}\"");
     let tag = HeaderValue::from_str(&quoted).map_err(|error| Problem::internal(&error))?;
     if knows(headers, etag)? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
-    Ok(([(header::ETAG, tag)], Json(object)).into_response())
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::ETAG, tag), (header::CONTENT_TYPE, json)], body).into_response())
+}
+
+fn digest(body: &[u8]) -> String {
+    let hash: [u8; 32] = Sha256::digest(body).into();
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether the client has what this tag is of.
@@ -32,34 +53,31 @@ pub(super) fn knows(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
     })
 }
 
-/// The same for an object that is never written as a whole: its tag is made from what it says.
-pub(super) fn respond_whole<T: Serialize>(headers: &HeaderMap, object: &T) -> Answer {
-    let body = serde_json::to_vec(object).map_err(|error| Problem::internal(&error))?;
-    let hash: [u8; 32] = Sha256::digest(&body).into();
-    let etag: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    respond(headers, &etag, object)
-}
-
 /// What a write asks of the object before it.
 ///
 /// A weak tag is of an object that means the same, which is enough to say "not that one" and too little to
 /// say "that very one" (RFC 9110, 13.1.1 and 13.1.2).
 pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
-    let wanted = |named| match named {
-        Named::Any => Tags::Any,
-        Named::Of(tags) => {
-            Tags::Of(tags.into_iter().filter(|one| !one.weak).map(|one| one.tag).collect())
-        }
-    };
-    let unwanted = |named| match named {
-        Named::Any => Tags::Any,
-        Named::Of(tags) => Tags::Of(tags.into_iter().map(|one| one.tag).collect()),
+    let read = |name: HeaderName, weak_too: bool| {
+        let named = tags(headers, &name)?;
+        Ok::<_, Problem>(named.map(|named| match named {
+            Named::Any => Tags::Any,
+            Named::Of(tags) => {
+                let tags = tags.iter().filter(|one| weak_too || !one.weak);
+                Tags::Of(tags.map(|one| written(&one.tag).to_owned()).collect())
+            }
+        }))
     };
     Ok(Precondition {
-        if_match: tags(headers, &header::IF_MATCH)?.map(wanted),
-        if_none_match: tags(headers, &header::IF_NONE_MATCH)?.map(unwanted),
+        if_match: read(header::IF_MATCH, false)?,
+        if_none_match: read(header::IF_NONE_MATCH, true)?,
         ..Precondition::default()
     })
+}
+
+/// The part of a tag that [`respond`] has given which is of what is written.
+fn written(tag: &str) -> &str {
+    tag.split_once('.').map_or(tag, |(written, _)| written)
 }
 
 /// What a header names.
@@ -126,20 +144,33 @@ mod tests {
 
     #[test]
     fn reads_are_answered_by_what_the_client_has() {
+        let asked = |value: &str| {
+            let headers =
+                HeaderMap::from_iter([(header::IF_NONE_MATCH, value.parse().expect("a value"))]);
+            respond(&headers, "abc", &"body").map(|answer| (answer.status(), etag_of(&answer)))
+        };
+        let tag = etag_of(&respond(&HeaderMap::new(), "abc", &"body").expect("an answer"));
+        assert!(tag.starts_with("\"abc."), "{tag}");
         let table = [
-            (r#""abc""#, StatusCode::NOT_MODIFIED),
-            (r#"W/"abc""#, StatusCode::NOT_MODIFIED),
-            (r#""x", "abc""#, StatusCode::NOT_MODIFIED),
-            ("*", StatusCode::NOT_MODIFIED),
-            (r#""x""#, StatusCode::OK),
+            (tag.clone(), StatusCode::NOT_MODIFIED),
+            (format!("W/{tag}"), StatusCode::NOT_MODIFIED),
+            (format!("\"x\", {tag}"), StatusCode::NOT_MODIFIED),
+            ("*".to_owned(), StatusCode::NOT_MODIFIED),
+            ("\"x\"".to_owned(), StatusCode::OK),
+            // What is written is the same, but not what is shown.
+            ("\"abc\"".to_owned(), StatusCode::OK),
+            ("\"abc.0\"".to_owned(), StatusCode::OK),
         ];
         for (value, status) in table {
-            let headers = headers(header::IF_NONE_MATCH, value);
-            let answer = respond(&headers, "abc", &"body").expect(value);
-            assert_eq!(answer.status(), status, "{value}");
-            assert_eq!(answer.headers()[header::ETAG], r#""abc""#);
+            assert_eq!(asked(&value).expect(&value), (status, tag.clone()), "{value}");
         }
-        assert!(respond(&headers(header::IF_NONE_MATCH, "abc"), "abc", &"body").is_err());
+        assert!(asked("abc").is_err());
+        let other = etag_of(&respond(&HeaderMap::new(), "abc", &"other").expect("an answer"));
+        assert_ne!(other, tag);
+    }
+
+    fn etag_of(answer: &axum::response::Response) -> String {
+        answer.headers()[header::ETAG].to_str().expect("a tag").to_owned()
     }
 
     #[test]
@@ -183,6 +214,7 @@ mod tests {
             (header::IF_MATCH, r#"W/"a""#, of(&[])),
             (header::IF_NONE_MATCH, "*", Some(Tags::Any)),
             (header::IF_NONE_MATCH, r#""a", W/"b""#, of(&["a", "b"])),
+            (header::IF_MATCH, r#""a.shown", "b""#, of(&["a", "b"])),
         ];
         for (name, value, tags) in table {
             let read = precondition(&headers(name.clone(), value)).expect(value);

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use refgate_core::change::{Operation, Precondition, Tags};
+use refgate_core::change::Operation;
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::name::GroupName;
 use refgate_core::repository::Repository;
@@ -16,7 +16,6 @@ use super::write::Write;
 use super::{Answer, Api, conditional};
 use crate::body::Document;
 use crate::body::fields::{parsed, wrong_type};
-use crate::fleet::Counts;
 use crate::problem::{Kind, Problem};
 
 /// A group with the instances that serve it, which only the control plane knows.
@@ -41,23 +40,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Answer {
     let group = api.store.read(move |repository| repository.group(&name)).await?;
-    let Counts { healthy, total } = api.fleet.counts(&group.name);
-    let etag = format!("{}.{healthy}-{total}", group.etag);
-    conditional::respond(&headers, &etag, &with_instances(&api, &group)?)
-}
-
-/// A write of a group is conditional on its configuration alone, whatever its instances do
-/// meanwhile: their part of the tag that [`get`] gives is left out.
-fn without_instances(mut write: Write) -> Write {
-    let Precondition { if_match, if_none_match, .. } = &mut write.precondition;
-    for condition in [if_match, if_none_match] {
-        if let Some(Tags::Of(tags)) = condition {
-            for tag in tags {
-                tag.truncate(tag.find('.').unwrap_or(tag.len()));
-            }
-        }
-    }
-    write
+    conditional::respond(&headers, &group.etag, &with_instances(&api, &group)?)
 }
 
 /// The body is `group.json` with the name beside its keys.
@@ -72,7 +55,7 @@ pub(super) async fn patch(
     write: Write,
     body: Document,
 ) -> Answer {
-    without_instances(write).run(&api, name, Operation::PatchGroup { patch: body.0 }).await
+    write.run(&api, name, Operation::PatchGroup { patch: body.0 }).await
 }
 
 pub(super) async fn delete(
@@ -81,7 +64,7 @@ pub(super) async fn delete(
     write: Write,
 ) -> Answer {
     unserved(&api, &name)?;
-    without_instances(write).run(&api, name, Operation::DeleteGroup).await
+    write.run(&api, name, Operation::DeleteGroup).await
 }
 
 /// Refuses what takes a group away from gateways. The repository does not know who serves a group;

@@ -38,7 +38,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Answer {
     let found = api.store.read(move |repository| repository.commit(&group, commit)).await?;
-    conditional::respond(&headers, &commit.to_string(), &found)
+    conditional::respond_whole(&headers, &found)
 }
 
 /// What would change in the group if it became what another one is.

@@ -368,7 +368,7 @@ pub(super) fn headers() -> Value {
     let text = |about: &str| json!({"description": about, "schema": {"type": "string"}});
     json!({
         "X-Request-Id": text("The id of the request."),
-        "ETag": text("Changes whenever the object does."),
+        "ETag": text("Changes whenever anything that is shown does; the part before the dot, if there is one, whenever what can be written does."),
         "Retry-After": text("The seconds after which it is worth trying again."),
         "WWW-Authenticate": text("How to send a token."),
     })

@@ -218,7 +218,7 @@ pub(crate) fn routes(desk: &Desk<'_>, content: ContentId) -> Result<Map<String, 
     Ok(routes)
 }
 
-/// The entity tag of a service: its content, its runtime and the number of the content.
+/// The entity tag of a service: what of it can be written, its content and its runtime.
 pub(crate) fn etag(
     desk: &Desk<'_>,
     tree: Oid,
@@ -226,14 +226,7 @@ pub(crate) fn etag(
 ) -> Result<Option<String>, Error> {
     let Some(content) = content(desk, tree, service)? else { return Ok(None) };
     let runtime = desk.objects.find(tree, &runtime_path(service))?;
-    let version = desk.index.version_of(service, content)?;
     let short = |id: Oid| id.to_string()[..16].to_owned();
-    let mut etag = short(content.0);
-    for part in
-        [runtime.map(|entry| short(entry.id)), version.map(|version| version.version.to_string())]
-    {
-        etag.push('.');
-        etag.push_str(part.as_deref().unwrap_or_default());
-    }
-    Ok(Some(etag))
+    let runtime = runtime.map_or_else(|| "default".to_owned(), |entry| short(entry.id));
+    Ok(Some(format!("{}-{runtime}", short(content.0))))
 }

@@ -63,3 +63,50 @@ async fn writes_hold_their_preconditions() -> Result<()> {
     assert_eq!(harness.get(HTTPBIN).await?.body["description"], "one");
     Ok(())
 }
+
+/// What was changed and changed back is written upon, and told anew.
+#[tokio::test]
+async fn what_is_shown_is_not_what_is_written() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let consumer = "/v1/groups/test/consumers/app";
+    harness.put(consumer, json!({"labels": {}})).await?.expect(StatusCode::CREATED)?;
+    let with = async |method: Method, path: &str, name, tag: &str, body: Value| {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = harness
+            .request(&method, path)
+            .header(header::CONTENT_TYPE, "application/merge-patch+json")
+            .header(name, tag);
+        harness.send(request.body(Body::from(body))?).await
+    };
+    let (route, runtime) = (format!("{HTTPBIN}/routes/get-headers"), format!("{HTTPBIN}/runtime"));
+    for (path, there, back) in [
+        (HTTPBIN, json!({"labels": {"a": "b"}}), json!({"labels": {"a": null}})),
+        (&route, json!({"priority": 1}), json!({"priority": 0})),
+        (&runtime, json!({"enabled": false}), json!({"enabled": true})),
+        (consumer, json!({"labels": {"a": "b"}}), json!({"labels": {"a": null}})),
+    ] {
+        let first = harness.get(path).await?;
+        let tag = first.etag()?;
+        for patch in [there, back] {
+            harness.call(Method::PATCH, path, patch).await?.expect(StatusCode::OK)?;
+        }
+        let again = with(Method::GET, path, header::IF_NONE_MATCH, &tag, Value::Null);
+        let again = again.await?;
+        assert_eq!(again.status, StatusCode::OK, "{path}");
+        assert_ne!(again.body["commit"], first.body["commit"], "{path}");
+        let patch = with(Method::PATCH, path, header::IF_MATCH, &tag, json!({}));
+        patch.await?.expect(StatusCode::OK).context(path.to_owned())?;
+    }
+
+    let first = harness.get(HTTPBIN).await?.etag()?;
+    let number = json!({"version": "1.0.0"});
+    harness.post(&format!("{HTTPBIN}/versions"), number).await?.expect(StatusCode::CREATED)?;
+    let numbered = with(Method::GET, HTTPBIN, header::IF_NONE_MATCH, &first, Value::Null).await?;
+    assert_eq!(numbered.expect(StatusCode::OK)?["version"], "1.0.0");
+    let write = json!({"description": "another"});
+    let written = with(Method::PATCH, HTTPBIN, header::IF_MATCH, &first, write.clone()).await?;
+    written.expect(StatusCode::OK)?;
+    let late = with(Method::PATCH, HTTPBIN, header::IF_MATCH, &first, write).await?;
+    late.expect_problem(StatusCode::PRECONDITION_FAILED, "precondition_failed")?;
+    Ok(())
+}
