@@ -112,6 +112,7 @@ impl Order {
 
     /// To every target for itself, and results for each.
     async fn run_all(self, api: &Api, write: &Write) -> Answer {
+        write.precondition.is_of_one(self.sync.services.len(), "services")?;
         let write = write.clone().expecting(self.expect_head);
         self.to.write_each(api, &write, Operation::Sync(self.sync), self.reason).await
     }

@@ -45,6 +45,7 @@ impl Targets {
             Self::One(group) => vec![group],
             Self::Many(groups) => groups,
         };
+        write.precondition.is_of_one(targets.len(), "groups")?;
         let mut results = Vec::with_capacity(targets.len());
         for group in targets {
             match write.perform(api, group.clone(), operation.clone(), reason.clone()).await {

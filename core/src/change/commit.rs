@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::Precondition;
 use super::draft::{Draft, TreeChange};
 use crate::content::{Place, lay_over};
 use crate::error::Error;
@@ -18,7 +19,9 @@ pub(super) fn commit(
     head: Head,
     files: &BTreeMap<String, Value>,
     message: Option<&str>,
+    condition: &Precondition,
 ) -> Result<Draft, Error> {
+    super::group::check(group, Some(head), condition)?;
     let places: Vec<Option<Place>> = files.keys().map(|path| Place::of(path)).collect();
     let services: BTreeSet<_> = places.iter().flatten().filter_map(Place::service).collect();
     let kind = kind(&places);

@@ -13,7 +13,13 @@ use crate::repository::{Desk, Head, of_group};
 use crate::store::refs;
 use crate::template;
 
-pub(super) fn create(desk: &Desk<'_>, group: &GroupName, document: &Value) -> Result<Draft, Error> {
+pub(super) fn create(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    document: &Value,
+    condition: &Precondition,
+) -> Result<Draft, Error> {
+    check(group, None, condition)?;
     let mut draft = Draft::new(Event::new("group.created", format!("create group {group}")));
     draft.created = true;
     draft.edits().extend(template::files(&desk.objects)?);
@@ -28,7 +34,7 @@ pub(super) fn patch(
     patch: &Value,
     condition: &Precondition,
 ) -> Result<Draft, Error> {
-    condition.check(&format!("group {group}"), Some(&etag(head.commit)))?;
+    check(group, Some(head), condition)?;
     let mut draft = Draft::new(Event::new("group.updated", format!("change group {group}")));
     let current = document_at(&desk.objects, head.tree, "group.json")?;
     let mut document =
@@ -44,7 +50,7 @@ pub(super) fn delete(
     head: Head,
     condition: &Precondition,
 ) -> Result<Draft, Error> {
-    condition.check(&format!("group {group}"), Some(&etag(head.commit)))?;
+    check(group, Some(head), condition)?;
     for (other, _) in refs::groups(desk.git)? {
         if other == *group {
             continue;
@@ -61,6 +67,16 @@ pub(super) fn delete(
     let mut draft = Draft::new(Event::new("group.deleted", format!("archive group {group}")));
     draft.change = TreeChange::Archive;
     Ok(draft)
+}
+
+/// Compares the conditions of a change that is about the group as a whole.
+pub(super) fn check(
+    group: &GroupName,
+    head: Option<Head>,
+    condition: &Precondition,
+) -> Result<(), Error> {
+    let etag = head.map(|head| etag(head.commit));
+    condition.check(&format!("group {group}"), etag.as_deref())
 }
 
 /// The entity tag of a group: its head, since what is shown of a group depends on it.

@@ -82,7 +82,10 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
     let base = desk.find_head(group)?;
     let creates = matches!(change.operation, Operation::CreateGroup { .. });
     match (base, creates) {
-        (Some(_), true) => return Err(Error::AlreadyExists { what: format!("group {group}") }),
+        (Some(head), true) => {
+            super::group::check(group, Some(head), &change.precondition)?;
+            return Err(Error::AlreadyExists { what: format!("group {group}") });
+        }
         (None, false) => return Err(Error::no_group(group)),
         _ => {}
     }
@@ -161,7 +164,9 @@ fn draft(desk: &Desk<'_>, base: Option<Head>, change: &Change) -> Result<Draft, 
     let condition = &change.precondition;
     let Some(head) = base else {
         return match &change.operation {
-            Operation::CreateGroup { document } => super::group::create(desk, group, document),
+            Operation::CreateGroup { document } => {
+                super::group::create(desk, group, document, condition)
+            }
             _ => Err(Error::no_group(group)),
         };
     };
@@ -208,15 +213,18 @@ fn draft(desk: &Desk<'_>, base: Option<Head>, change: &Change) -> Result<Draft, 
             super::object::copy(desk, group, head, object, from, *replace, condition)
         }
         Operation::TagVersion { service, version, message } => {
-            super::version::tag(desk, group, head, service, version, message.as_deref())
+            let message = message.as_deref();
+            super::version::tag(desk, group, head, service, version, message, condition)
         }
-        Operation::Sync(sync) => super::promotion::sync(desk, group, head, sync),
+        Operation::Sync(sync) => super::promotion::sync(desk, group, head, sync, condition),
         Operation::RollbackService { service, version } => {
-            super::rollback::service(desk, group, head, service, version)
+            super::rollback::service(desk, group, head, service, version, condition)
         }
-        Operation::RollbackGroup { to } => super::rollback::group(desk, group, *to),
+        Operation::RollbackGroup { to } => {
+            super::rollback::group(desk, group, head, *to, condition)
+        }
         Operation::Commit { files, message } => {
-            super::commit::commit(desk, group, head, files, message.as_deref())
+            super::commit::commit(desk, group, head, files, message.as_deref(), condition)
         }
     }
 }

@@ -52,6 +52,20 @@ impl Precondition {
         Self { if_none_match: Some(Tags::Any), ..Self::default() }
     }
 
+    /// Refuses conditions about an object where a change is about so many of `what`.
+    ///
+    /// # Errors
+    /// When there are several, as none of them is meant by an entity tag.
+    pub fn is_of_one(&self, count: usize, what: &str) -> Result<(), Error> {
+        if count < 2 || (self.if_match.is_none() && self.if_none_match.is_none()) {
+            return Ok(());
+        }
+        let reason = format!(
+            "a precondition is about one object, and this is about {count} {what}: ask for one at a time, or leave it out"
+        );
+        Err(Error::Malformed { reason })
+    }
+
     /// Compares the conditions about an object with its entity tag, which is nothing where the
     /// object does not exist.
     pub(crate) fn check(&self, what: &str, etag: Option<&str>) -> Result<(), Error> {

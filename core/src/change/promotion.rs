@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::arrival;
 use super::draft::{Draft, NewTag, Way};
 use super::plan::Gate;
-use super::{OutcomeKind, ServiceOutcome, Sync, SyncSource};
+use super::{OutcomeKind, Precondition, ServiceOutcome, Sync, SyncSource};
 use crate::config::runtime_path;
 use crate::content::{Place, document_at, files_below, read_json};
 use crate::diagnostic::{Code, Diagnostic};
@@ -39,9 +39,15 @@ pub(super) fn sync(
     target: &GroupName,
     head: Head,
     sync: &Sync,
+    condition: &Precondition,
 ) -> Result<Draft, Error> {
-    if sync.services.is_empty() {
-        return Err(Error::Malformed { reason: "no service is named to be synced".to_owned() });
+    match &sync.services[..] {
+        [] => {
+            let reason = "no service is named to be synced".to_owned();
+            return Err(Error::Malformed { reason });
+        }
+        [(service, _)] => super::service::check(desk, target, head, service, condition)?,
+        several => condition.is_of_one(several.len(), "services")?,
     }
     let incoming = sync
         .services

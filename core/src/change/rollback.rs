@@ -1,7 +1,7 @@
 //! Rollback: putting a version of a service, or the whole tree of a group, back as a new commit.
 
 use super::draft::{Draft, TreeChange, Way};
-use super::{OutcomeKind, RollbackTarget, ServiceOutcome};
+use super::{OutcomeKind, Precondition, RollbackTarget, ServiceOutcome};
 use crate::error::Error;
 use crate::event::Event;
 use crate::name::{GroupName, ServiceName};
@@ -14,7 +14,9 @@ pub(super) fn service(
     head: Head,
     service: &ServiceName,
     version: &str,
+    condition: &Precondition,
 ) -> Result<Draft, Error> {
+    super::service::check(desk, group, head, service, condition)?;
     let current = super::service::content(desk, head.tree, service)?;
     let (version, _, content) = super::version::existing(desk, service, version)?;
     if !desk.index.has_run(group, service, content)? {
@@ -48,8 +50,11 @@ pub(super) fn service(
 pub(super) fn group(
     desk: &Desk<'_>,
     group: &GroupName,
+    head: Head,
     to: RollbackTarget,
+    condition: &Precondition,
 ) -> Result<Draft, Error> {
+    super::group::check(group, Some(head), condition)?;
     let row = match to {
         RollbackTarget::Revision(revision) => {
             desk.index.commit_at(group, revision)?.ok_or_else(|| Error::NotFound {

@@ -37,10 +37,7 @@ pub(super) fn put(
     condition: &Precondition,
 ) -> Result<Draft, Error> {
     let existing = content(desk, head.tree, service)?;
-    condition.check(
-        &format!("service {service} in group {group}"),
-        etag(desk, head.tree, service)?.as_deref(),
-    )?;
+    check(desk, group, head, service, condition)?;
     let verb = if existing.is_some() { "update" } else { "create" };
     let event =
         Event::new(&format!("service.{verb}d"), format!("{verb} service {service} in {group}"));
@@ -61,10 +58,7 @@ pub(super) fn patch(
     condition: &Precondition,
 ) -> Result<Draft, Error> {
     let existing = content(desk, head.tree, service)?;
-    condition.check(
-        &format!("service {service} in group {group}"),
-        etag(desk, head.tree, service)?.as_deref(),
-    )?;
+    check(desk, group, head, service, condition)?;
     let Some(mut document) = whole(desk, head.tree, service)? else {
         return Err(Error::no_service(group, service));
     };
@@ -87,10 +81,7 @@ pub(super) fn delete(
     service: &ServiceName,
     condition: &Precondition,
 ) -> Result<Draft, Error> {
-    condition.check(
-        &format!("service {service} in group {group}"),
-        etag(desk, head.tree, service)?.as_deref(),
-    )?;
+    check(desk, group, head, service, condition)?;
     if content(desk, head.tree, service)?.is_none() {
         return Err(Error::no_service(group, service));
     }
@@ -99,6 +90,18 @@ pub(super) fn delete(
     draft.remove(format!("services/{service}"));
     draft.remove(runtime_path(service));
     Ok(draft)
+}
+
+/// Compares the conditions of a change that is about the service as a whole.
+pub(super) fn check(
+    desk: &Desk<'_>,
+    group: &GroupName,
+    head: Head,
+    service: &ServiceName,
+    condition: &Precondition,
+) -> Result<(), Error> {
+    let etag = etag(desk, head.tree, service)?;
+    condition.check(&format!("service {service} in group {group}"), etag.as_deref())
 }
 
 /// The request's document as an object without what is derived.

@@ -1,7 +1,7 @@
 //! Giving the content of a service a number.
 
-use super::ServiceOutcome;
 use super::draft::{Draft, NewTag};
+use super::{Precondition, ServiceOutcome};
 use crate::error::Error;
 use crate::event::Event;
 use crate::name::{CommitId, ContentId, GroupName, ServiceName};
@@ -15,8 +15,10 @@ pub(super) fn tag(
     service: &ServiceName,
     version: &str,
     message: Option<&str>,
+    condition: &Precondition,
 ) -> Result<Draft, Error> {
     let version: Version = version.parse()?;
+    super::service::check(desk, group, head, service, condition)?;
     let Some(content) = super::service::content(desk, head.tree, service)? else {
         return Err(Error::no_service(group, service));
     };

@@ -70,14 +70,6 @@ async fn what_is_shown_is_not_what_is_written() -> Result<()> {
     let harness = Harness::new()?.with_httpbin().await?;
     let consumer = "/v1/groups/test/consumers/app";
     harness.put(consumer, json!({"labels": {}})).await?.expect(StatusCode::CREATED)?;
-    let with = async |method: Method, path: &str, name, tag: &str, body: Value| {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = harness
-            .request(&method, path)
-            .header(header::CONTENT_TYPE, "application/merge-patch+json")
-            .header(name, tag);
-        harness.send(request.body(Body::from(body))?).await
-    };
     let (route, runtime) = (format!("{HTTPBIN}/routes/get-headers"), format!("{HTTPBIN}/runtime"));
     for (path, there, back) in [
         (HTTPBIN, json!({"labels": {"a": "b"}}), json!({"labels": {"a": null}})),
@@ -90,23 +82,142 @@ async fn what_is_shown_is_not_what_is_written() -> Result<()> {
         for patch in [there, back] {
             harness.call(Method::PATCH, path, patch).await?.expect(StatusCode::OK)?;
         }
-        let again = with(Method::GET, path, header::IF_NONE_MATCH, &tag, Value::Null);
+        let again = with(&harness, Method::GET, path, (header::IF_NONE_MATCH, &tag), Value::Null);
         let again = again.await?;
         assert_eq!(again.status, StatusCode::OK, "{path}");
         assert_ne!(again.body["commit"], first.body["commit"], "{path}");
-        let patch = with(Method::PATCH, path, header::IF_MATCH, &tag, json!({}));
+        let patch = with(&harness, Method::PATCH, path, (header::IF_MATCH, &tag), json!({}));
         patch.await?.expect(StatusCode::OK).context(path.to_owned())?;
     }
 
     let first = harness.get(HTTPBIN).await?.etag()?;
     let number = json!({"version": "1.0.0"});
     harness.post(&format!("{HTTPBIN}/versions"), number).await?.expect(StatusCode::CREATED)?;
-    let numbered = with(Method::GET, HTTPBIN, header::IF_NONE_MATCH, &first, Value::Null).await?;
+    let known = (header::IF_NONE_MATCH, &first[..]);
+    let numbered = with(&harness, Method::GET, HTTPBIN, known, Value::Null).await?;
     assert_eq!(numbered.expect(StatusCode::OK)?["version"], "1.0.0");
-    let write = json!({"description": "another"});
-    let written = with(Method::PATCH, HTTPBIN, header::IF_MATCH, &first, write.clone()).await?;
-    written.expect(StatusCode::OK)?;
-    let late = with(Method::PATCH, HTTPBIN, header::IF_MATCH, &first, write).await?;
-    late.expect_problem(StatusCode::PRECONDITION_FAILED, "precondition_failed")?;
+    for status in [StatusCode::OK, StatusCode::PRECONDITION_FAILED] {
+        let write = json!({"description": "another"});
+        let known = (header::IF_MATCH, &first[..]);
+        let written = with(&harness, Method::PATCH, HTTPBIN, known, write).await?;
+        assert_eq!(written.status, status);
+    }
     Ok(())
+}
+
+/// Every command is about an object whose tag it takes.
+#[tokio::test]
+async fn commands_hold_their_preconditions() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let sync = format!("{HTTPBIN}/sync");
+    harness.post(&sync, json!({"to": "uat", "version": "1.0.0"})).await?;
+    let edit = json!({"description": "edited"});
+    harness.call(Method::PATCH, HTTPBIN, edit).await?.expect(StatusCode::OK)?;
+    let versions = format!("{HTTPBIN}/versions");
+    let (rollback, by_number) =
+        (format!("{HTTPBIN}/rollback"), "/v1/services/httpbin/versions/1.1.0/sync");
+    let (group, uat) = ("/v1/groups/test", "/v1/groups/uat/services/httpbin");
+    let version = |number: &str| json!({"version": number});
+    let rolled = json!({"version": "1.0.0"});
+    let files = json!({"files": {"services/httpbin/service.json": {"description": "in files"}}});
+    let document = json!({"openapi": "3.1.0", "info": {"title": "httpbin", "version": "1"},
+        "paths": {"/a": {"get": {"responses": {}}}}});
+    let import = json!({"document": document, "service": "httpbin"});
+    let services = |version: Value| json!({"to": ["uat"], "services": {"httpbin": version}});
+    let table = [
+        (&versions[..], version("1.1.0"), HTTPBIN),
+        (&sync, json!({"to": "uat"}), uat),
+        (&rollback, rolled, HTTPBIN),
+        (by_number, json!({"to": "uat", "on_conflict": "theirs"}), uat),
+        ("/v1/groups/test/commit", files, group),
+        ("/v1/groups/test/rollback", json!({"revision": 2}), group),
+        ("/v1/groups/test/import/openapi", import, HTTPBIN),
+        ("/v1/groups/test/sync", services(json!("1.2.0")), uat),
+    ];
+    for (path, body, object) in table {
+        let tag = harness.get(object).await?.etag()?;
+        let of_each = body["to"].is_array();
+        let heads = || async {
+            let groups = harness.get("/v1/groups").await?.body;
+            let heads = groups["items"].as_array().into_iter().flatten();
+            anyhow::Ok(heads.map(|group| group["head"].clone()).collect::<Vec<_>>())
+        };
+        let before = heads().await?;
+        for condition in [(header::IF_MATCH, "\"other\""), (header::IF_NONE_MATCH, "*")] {
+            for path in [path.to_owned(), format!("{path}?dry_run=true")] {
+                let refused =
+                    with(&harness, Method::POST, &path, condition.clone(), body.clone()).await?;
+                if of_each {
+                    let refused = refused.expect(StatusCode::OK)?;
+                    assert_eq!(refused["results"][0]["error"]["code"], "precondition_failed");
+                    continue;
+                }
+                let refused =
+                    refused.expect_problem(StatusCode::PRECONDITION_FAILED, "precondition_failed");
+                refused.with_context(|| format!("{path} {condition:?}"))?;
+            }
+        }
+        assert_eq!(heads().await?, before, "{path}");
+        let done = with(&harness, Method::POST, path, (header::IF_MATCH, &tag), body).await?;
+        assert!(done.status.is_success(), "{path}: {done:?}");
+        let error = &done.body["results"][0]["error"];
+        assert!(error.is_null(), "{path}: {error}");
+    }
+    Ok(())
+}
+
+/// What is not there is no version of anything, and is made only where that was asked for.
+#[tokio::test]
+async fn preconditions_of_what_is_not_there() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let sync = format!("{HTTPBIN}/sync");
+    let number = json!({"to": "uat", "version": "1.0.0"});
+    let (any, absent) = ((header::IF_MATCH, "*"), (header::IF_NONE_MATCH, "*"));
+    let failed = (StatusCode::PRECONDITION_FAILED, "precondition_failed");
+    let post = async |path: &str, condition: &(header::HeaderName, &str), body: &Value| {
+        with(&harness, Method::POST, path, condition.clone(), body.clone()).await
+    };
+    post(&sync, &any, &number).await?.expect_problem(failed.0, failed.1)?;
+    post(&sync, &absent, &number).await?.expect(StatusCode::CREATED)?;
+    post(&sync, &absent, &number).await?.expect_problem(failed.0, failed.1)?;
+    post(&sync, &any, &number).await?.expect(StatusCode::OK)?;
+
+    let (groups, staging) = ("/v1/groups", json!({"name": "staging"}));
+    post(groups, &any, &staging).await?.expect_problem(failed.0, failed.1)?;
+    post(groups, &absent, &staging).await?.expect(StatusCode::CREATED)?;
+    post(groups, &absent, &staging).await?.expect_problem(failed.0, failed.1)?;
+    let taken = post(groups, &any, &staging).await?;
+    taken.expect_problem(StatusCode::CONFLICT, "already_exists")?;
+
+    let consumer = json!({"labels": {}});
+    harness.put("/v1/groups/test/consumers/app", consumer).await?.expect(StatusCode::CREATED)?;
+    let both = json!({"a": null, "httpbin": null});
+    for (path, body) in [
+        (&sync[..], json!({"to": ["uat", "staging"]})),
+        ("/v1/services/httpbin/versions/1.0.0/sync", json!({"to": ["uat", "staging"]})),
+        ("/v1/groups/test/sync", json!({"to": "uat", "services": both})),
+        ("/v1/groups/test/consumers/app/copy", json!({"to": ["uat", "staging"]})),
+    ] {
+        for condition in [&any, &absent] {
+            let refused = post(path, condition, &body).await?;
+            let refused = refused.expect_problem(StatusCode::BAD_REQUEST, "malformed_request")?;
+            let detail = refused["detail"].as_str().context("a detail")?;
+            assert!(detail.contains("one object"), "{path}: {detail}");
+        }
+    }
+    Ok(())
+}
+
+/// A request with a condition and, unless it is null, a body.
+async fn with(
+    harness: &Harness,
+    method: Method,
+    path: &str,
+    (name, value): (header::HeaderName, &str),
+    body: Value,
+) -> Result<Reply> {
+    let text = if body.is_null() { String::new() } else { body.to_string() };
+    let request = harness.request(&method, path).header(name, value);
+    let request = request.header(header::CONTENT_TYPE, "application/json");
+    harness.send(request.body(Body::from(text))?).await
 }
