@@ -2,7 +2,8 @@
 //!
 //! Files and objects by key, sets as sets, lists of named things by name, everything else as one
 //! value. What one side left alone takes the other's value; what both changed differently is a
-//! conflict, told with all three values.
+//! conflict, told with all three values. What both made where there was nothing is merged as if it had
+//! been empty before, except for sets: an empty one may mean anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,8 +86,15 @@ impl Merger<'_> {
         if ours == base {
             return theirs.cloned();
         }
+        // What both made without a base has nothing in common but its place: nothing was there.
+        let (no_object, no_list) = (Map::new(), Vec::new());
         match (base, ours, theirs) {
-            (Some(Value::Object(base)), Some(Value::Object(ours)), Some(Value::Object(theirs))) => {
+            (
+                None | Some(Value::Object(_)),
+                Some(Value::Object(ours)),
+                Some(Value::Object(theirs)),
+            ) => {
+                let base = base.and_then(Value::as_object).unwrap_or(&no_object);
                 Some(Value::Object(self.object(base, ours, theirs, pointer)))
             }
             (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(theirs)))
@@ -94,9 +102,12 @@ impl Merger<'_> {
             {
                 set(base, ours, theirs).or_else(|| self.clash(sides, pointer))
             }
-            (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(theirs)))
-                if is_named_list(pointer) =>
-            {
+            (
+                None | Some(Value::Array(_)),
+                Some(Value::Array(ours)),
+                Some(Value::Array(theirs)),
+            ) if is_named_list(pointer) => {
+                let base = base.and_then(Value::as_array).unwrap_or(&no_list);
                 self.named_list([base, ours, theirs], pointer)
                     .or_else(|| self.clash(sides, pointer))
             }
@@ -137,17 +148,23 @@ impl Merger<'_> {
     }
 
     /// Merges lists by the `name` of their entries; nothing when a name stands in one list twice.
+    ///
+    /// A pointer into a list has a number (RFC 6901): that of the entry in ours. What ours lacks is counted
+    /// behind its own entries, in the order of theirs, then of base, so that every entry has a place of its own.
     fn named_list(&mut self, lists: [&Vec<Value>; 3], pointer: &str) -> Option<Value> {
         let [base, ours, theirs] = lists.map(|list| by_name(list));
         let (base, ours, theirs) = (base?, ours?, theirs?);
-        let kept = base.keys().copied();
+        let [in_base, in_ours, in_theirs] = lists.map(|list| list.iter().filter_map(name_of));
+        let lacking = in_theirs.chain(in_base.clone()).filter(|name| !ours.contains_key(name));
+        let mut places = BTreeMap::new();
+        for name in in_ours.chain(lacking) {
+            let next = places.len();
+            places.entry(name).or_insert(next);
+        }
         let added: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
         // The base's order, then what is new by name, so that the sides are alike.
-        let order: Vec<&str> = lists[0]
-            .iter()
-            .filter_map(name_of)
-            .chain(added.into_iter().filter(|name| !kept.clone().any(|known| known == *name)))
-            .collect();
+        let order: Vec<&str> =
+            in_base.chain(added.into_iter().filter(|name| !base.contains_key(name))).collect();
         let merged = order.into_iter().filter_map(|name| {
             let sides = Sides {
                 base: base.get(name).copied(),
@@ -160,7 +177,7 @@ impl Merger<'_> {
             } else if sides.ours == sides.base {
                 sides.theirs.cloned()
             } else {
-                self.clash(sides, &join(pointer, name))
+                self.clash(sides, &join(pointer, &places[name].to_string()))
             }
         });
         Some(merged.collect())
@@ -291,22 +308,71 @@ mod tests {
         let gone = Content::new();
         assert_eq!(merge(&base, &gone, &base, OnConflict::Abort), (gone.clone(), vec![]));
         assert_eq!(merge(&base, &gone, &theirs, OnConflict::Abort).1.len(), 1);
-        assert_eq!(merge(&gone, &ours, &theirs, OnConflict::Abort).1.len(), 1);
+    }
+
+    #[test]
+    fn what_both_made_without_a_base_is_merged_by_key() {
+        let of = |paths: Value, priority: i32, labels: Value, headers: Value| {
+            route(json!({"paths": paths, "priority": priority, "labels": labels,
+                "match": {"headers": headers}}))
+        };
+        let (one, two) = (json!({"name": "h", "value": "1"}), json!({"name": "h", "value": "2"}));
+        let other = json!({"name": "i", "present": true});
+        let ours = of(json!(["/a"]), 1, json!({"o": "1"}), json!([one]));
+        let theirs = of(json!(["/b"]), 2, json!({"t": "1"}), json!([other, two]));
+        let (merged, clashes) = merge(&Content::new(), &ours, &theirs, OnConflict::Theirs);
+        let places: Vec<&str> = clashes.iter().map(|clash| clash.pointer.as_str()).collect();
+        assert_eq!(places, ["/match/headers/0", "/paths", "/priority"]);
+        let both = json!({"o": "1", "t": "1"});
+        assert_eq!(merged, of(json!(["/b"]), 2, both, json!([two, other])));
+        assert!(clashes.iter().all(|clash| clash.base.is_none()));
+        let same = of(json!(["/a"]), 1, json!({}), json!([]));
+        let (merged, clashes) = merge(&Content::new(), &ours, &same, OnConflict::Abort);
+        assert_eq!((merged, clashes), (ours, vec![]));
+    }
+
+    #[test]
+    fn entries_of_lists_have_numbers() {
+        let of = |entries: &[(&str, i32)]| {
+            let entries = entries.iter().map(|(name, value)| json!({"name": name, "value": value}));
+            route(json!({"match": {"query": entries.collect::<Value>()}}))
+        };
+        let base = of(&[("gone", 0), ("a", 0), ("b", 0), ("lost", 0)]);
+        let ours = of(&[("own", 0), ("b", 1), ("a", 1)]);
+        let theirs = of(&[("new", 0), ("lost", 2), ("a", 2), ("gone", 2), ("b", 2)]);
+        let (_, clashes) = merge(&base, &ours, &theirs, OnConflict::Abort);
+        let told = clashes.iter().map(|clash| {
+            let name = clash.theirs.as_ref().and_then(name_of).unwrap_or_default();
+            (name, clash.pointer.as_str())
+        });
+        // "new" is counted, though it is no conflict: the first that ours lacks.
+        let expected = [
+            ("gone", "/match/query/5"),
+            ("a", "/match/query/2"),
+            ("b", "/match/query/1"),
+            ("lost", "/match/query/4"),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     fn content() -> impl Strategy<Value = Content> {
         let names = proptest::sample::subsequence(vec!["/a", "/b", "/c"], 0..=3);
         let methods = proptest::sample::subsequence(vec!["GET", "PUT"], 0..=2);
-        let header = prop_oneof![
-            Just(json!([])),
-            Just(json!([{"name": "h", "value": "1"}])),
-            Just(json!([{"name": "h", "value": "2"}, {"name": "i", "present": true}]))
-        ];
-        let document =
-            (names, methods, 0..3, header).prop_map(|(paths, methods, priority, headers)| {
-                json!({"paths": paths, "methods": methods, "priority": priority,
-                   "match": {"headers": headers}})
+        let labels = proptest::collection::btree_map("[ab/~]", "[12]", 0..=2);
+        let header = (proptest::sample::subsequence(vec!["h", "i", "j"], 0..=3).prop_shuffle())
+            .prop_flat_map(|names| {
+                let count = names.len();
+                (Just(names), proptest::collection::vec(1..3, count))
             });
+        let document = (names, methods, 0..3, labels, header).prop_map(
+            |(paths, methods, priority, labels, (headers, values))| {
+                let headers = headers.into_iter().zip(values);
+                let headers: Value =
+                    headers.map(|(name, value)| json!({"name": name, "value": value})).collect();
+                json!({"paths": paths, "methods": methods, "priority": priority, "labels": labels,
+                   "match": {"headers": headers}})
+            },
+        );
         proptest::collection::btree_map(
             prop_oneof![Just("service.json".to_owned()), Just("routes/r.json".to_owned())],
             document,
@@ -333,6 +399,12 @@ mod tests {
                 merge(&b, &x, &y, OnConflict::Theirs).0,
                 merge(&b, &y, &x, OnConflict::Ours).0
             );
+            // A pointer leads to what the target has there, and to one conflict alone.
+            let mut places = BTreeSet::new();
+            for Clash { file, pointer, ours, .. } in &clashes {
+                prop_assert_eq!(x.get(file).and_then(|file| file.pointer(pointer)), ours.as_ref());
+                prop_assert!(places.insert((file, pointer)), "{file} {pointer} twice");
+            }
         }
     }
 

@@ -12,12 +12,13 @@ use super::{Done, Refusal, Step, Tree};
 pub(super) struct Coverage(BTreeMap<String, usize>);
 
 /// Conflicts that a run has to meet with every `on_conflict`: what, and what both sides did to it.
-const CONFLICTS: [(&str, &str); 14] = [
+const CONFLICTS: [(&str, &str); 15] = [
     ("file", "delete/edit"),
     ("file", "edit/delete"),
-    ("file", "add/add"),
     ("value", "edit/edit"),
+    ("value", "add/add"),
     ("set", "edit/edit"),
+    ("set", "add/add"),
     ("label", "edit/edit"),
     ("label", "delete/edit"),
     ("label", "edit/delete"),

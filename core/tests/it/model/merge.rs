@@ -46,8 +46,8 @@ pub(super) fn merge(
         let path =
             format!("services/{}/routes/{}.json", text::service(name), text::route(route_name));
         let json = |document: &RouteDocument| text::route_json(name, route_name, document);
-        let merged = all.deep(&Place::file(path), documents, json, |all, place, sides| {
-            route(all, place, sides, route_name)
+        let merged = all.deep(&Place::file(path), documents, json, |all, place, both| {
+            route(all, place, &both, route_name)
         });
         routes.extend(merged.map(|route| (route_name, route.into())));
     }
@@ -93,6 +93,23 @@ struct Clashes {
 /// Base, ours, theirs.
 type Sides<'v, T> = [Option<&'v T>; 3];
 
+/// What both sides have, and the base perhaps.
+struct Both<'v, T> {
+    base: Option<&'v T>,
+    ours: &'v T,
+    theirs: &'v T,
+}
+
+impl<'v, T> Both<'v, T> {
+    fn part<U>(&self, part: impl Fn(&'v T) -> &'v U) -> Both<'v, U> {
+        Both { base: self.base.map(&part), ours: part(self.ours), theirs: part(self.theirs) }
+    }
+
+    fn sides(&self) -> Sides<'v, T> {
+        [self.base, Some(self.ours), Some(self.theirs)]
+    }
+}
+
 impl Clashes {
     /// One value: whoever changed it.
     fn value<T: Clone + PartialEq>(
@@ -110,7 +127,7 @@ impl Clashes {
         place: &Place,
         sides: Sides<'_, T>,
         json: impl Fn(&T) -> Value,
-        together: impl FnOnce(&mut Self, &Place, [&T; 3]) -> Option<T>,
+        together: impl FnOnce(&mut Self, &Place, Both<'_, T>) -> Option<T>,
     ) -> Option<T> {
         let [base, ours, theirs] = sides;
         if ours == theirs || theirs == base {
@@ -119,8 +136,8 @@ impl Clashes {
         if ours == base {
             return theirs.cloned();
         }
-        if let (Some(base), Some(ours), Some(theirs)) = (base, ours, theirs)
-            && let Some(merged) = together(self, place, [base, ours, theirs])
+        if let (Some(ours), Some(theirs)) = (ours, theirs)
+            && let Some(merged) = together(self, place, Both { base, ours, theirs })
         {
             if merged != *ours && merged != *theirs {
                 self.joined.push(place.thing);
@@ -144,20 +161,21 @@ impl Clashes {
     fn plain<T: Clone + PartialEq>(
         &mut self,
         place: &Place,
-        sides: [&T; 3],
+        both: &Both<'_, T>,
         json: impl Fn(&T) -> Value,
     ) -> T {
-        self.value(place, sides.map(Some), json).expect("all three are there")
+        self.value(place, both.sides(), json).expect("both have it")
     }
 
-    /// A set; where the empty one means anything, it is not the set of nothing.
+    /// A set; where the empty one means anything, it is not the set of nothing, nor is none at all.
     fn set(
         &mut self,
         place: &Place,
-        sides: [&Vec<u8>; 3],
+        both: &Both<'_, Vec<u8>>,
         json: impl Fn(&Vec<u8>) -> Value,
     ) -> Vec<u8> {
-        let united = |_: &mut Self, _: &Place, [base, ours, theirs]: [&Vec<u8>; 3]| {
+        let united = |_: &mut Self, _: &Place, Both { base, ours, theirs }: Both<'_, Vec<u8>>| {
+            let base = base?;
             let stays = |item: &&u8| ours.contains(item) && theirs.contains(item);
             let mut merged: Vec<u8> = base.iter().filter(stays).copied().collect();
             let either: BTreeSet<u8> = ours.iter().chain(theirs).copied().collect();
@@ -165,16 +183,18 @@ impl Clashes {
             let open = [base, ours, theirs, &merged].into_iter().any(Vec::is_empty);
             (!open).then_some(merged)
         };
-        self.deep(place, sides.map(Some), json, united).expect("all three are there")
+        self.deep(place, both.sides(), json, united).expect("both have it")
     }
 
-    fn labels(&mut self, place: &Place, sides: [&BTreeMap<u8, u8>; 3]) -> BTreeMap<u8, u8> {
-        let keys: BTreeSet<u8> = sides.iter().flat_map(|side| side.keys()).copied().collect();
+    fn labels(&mut self, place: &Place, both: &Both<'_, BTreeMap<u8, u8>>) -> BTreeMap<u8, u8> {
+        let sides = both.sides();
+        let keys: BTreeSet<u8> =
+            sides.iter().flatten().flat_map(|side| side.keys()).copied().collect();
         let mut merged = BTreeMap::new();
         for key in keys {
             let at = place.at(format!("/labels/l{key}"), "label");
             let value =
-                self.value(&at, sides.map(|side| side.get(&key)), |value| text::label(*value));
+                self.value(&at, sides.map(|side| side?.get(&key)), |value| text::label(*value));
             merged.extend(value.map(|value| (key, value)));
         }
         merged
@@ -184,12 +204,12 @@ impl Clashes {
 fn service(
     all: &mut Clashes,
     place: &Place,
-    sides: [&ServiceDocument; 3],
+    both: Both<'_, ServiceDocument>,
 ) -> Option<ServiceDocument> {
-    let labels = all.labels(place, sides.map(|side| &side.labels));
+    let labels = all.labels(place, &both.part(|side| &side.labels));
     let description = all.plain(
         &place.at("/description", "value"),
-        sides.map(|side| &side.description),
+        &both.part(|side| &side.description),
         |description| text::description(*description).into(),
     );
     Some(ServiceDocument { description, labels })
@@ -198,49 +218,60 @@ fn service(
 fn route(
     all: &mut Clashes,
     place: &Place,
-    sides: [&RouteDocument; 3],
+    both: &Both<'_, RouteDocument>,
     name: u8,
 ) -> Option<RouteDocument> {
     let value = |key| place.at(key, "value");
     let set = |key| place.at(key, "set");
     let owner = all.service;
     Some(RouteDocument {
-        labels: all.labels(place, sides.map(|side| &side.labels)),
-        enabled: all.plain(&value("/enabled"), sides.map(|side| &side.enabled), |flag| json!(flag)),
-        paths: all.set(&set("/paths"), sides.map(|side| &side.paths), |paths| {
+        labels: all.labels(place, &both.part(|side| &side.labels)),
+        enabled: all
+            .plain(&value("/enabled"), &both.part(|side| &side.enabled), |flag| json!(flag)),
+        paths: all.set(&set("/paths"), &both.part(|side| &side.paths), |paths| {
             text::paths(owner, name, paths)
         }),
-        methods: all.set(&set("/methods"), sides.map(|side| &side.methods), |methods| {
+        methods: all.set(&set("/methods"), &both.part(|side| &side.methods), |methods| {
             text::methods(methods)
         }),
         priority: all
-            .plain(&value("/priority"), sides.map(|side| &side.priority), |number| json!(number)),
+            .plain(&value("/priority"), &both.part(|side| &side.priority), |number| json!(number)),
         headers: headers(
             all,
             &place.at("/match/headers", "headers"),
-            sides.map(|side| &side.headers),
+            &both.part(|side| &side.headers),
         ),
-        upstream: all.plain(&value("/upstream"), sides.map(|side| &side.upstream), |name| {
+        upstream: all.plain(&value("/upstream"), &both.part(|side| &side.upstream), |name| {
             json!(text::upstream(*name))
         }),
     })
 }
 
-/// Predicates by name: those of the base in its order, then the new ones by name.
-fn headers(all: &mut Clashes, place: &Place, sides: [&Vec<(u8, u8)>; 3]) -> Vec<(u8, u8)> {
-    let by_name = |all: &mut Clashes, place: &Place, sides: [&Vec<(u8, u8)>; 3]| {
-        let [base, ours, theirs] = sides;
-        let known: Vec<u8> = base.iter().map(|entry| entry.0).collect();
-        let either: BTreeSet<u8> = ours.iter().chain(theirs).map(|entry| entry.0).collect();
+type Predicates = Vec<(u8, u8)>;
+
+/// Predicates by name: those of the base in its order, then the new ones by name. A place is told by where
+/// the target has the predicate; what it lacks is counted on from there.
+fn headers(all: &mut Clashes, place: &Place, both: &Both<'_, Predicates>) -> Predicates {
+    let by_name = |all: &mut Clashes, place: &Place, both: Both<'_, Predicates>| {
+        let lists = both.sides();
+        let names = lists
+            .map(|list| -> Vec<u8> { list.into_iter().flatten().map(|entry| entry.0).collect() });
+        let [known, ours, theirs] = &names;
+        let either: BTreeSet<u8> = ours.iter().chain(theirs).copied().collect();
         let new = either.into_iter().filter(|name| !known.contains(name));
-        let order: Vec<u8> = known.iter().copied().chain(new).collect();
-        let merged = order.into_iter().filter_map(|name| {
-            let at = place.at(format!("/match/headers/h{name}"), "header");
-            let find = sides.map(|list| list.iter().find(|entry| entry.0 == name));
+        let mut counted = ours.clone();
+        for name in theirs.iter().chain(known) {
+            if !counted.contains(name) {
+                counted.push(*name);
+            }
+        }
+        let merged = known.iter().copied().chain(new).filter_map(|name| {
+            let index = counted.iter().position(|known| *known == name).expect("all are counted");
+            let at = place.at(format!("/match/headers/{index}"), "header");
+            let find = lists.map(|list| list?.iter().find(|entry| entry.0 == name));
             all.value(&at, find, |entry| text::header(*entry))
         });
         Some(merged.collect())
     };
-    all.deep(place, sides.map(Some), |list| text::headers(list), by_name)
-        .expect("all three are there")
+    all.deep(place, both.sides(), |list| text::headers(list), by_name).expect("both have them")
 }
