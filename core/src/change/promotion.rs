@@ -249,8 +249,12 @@ fn first_runtime(
     if let Some(given) = given {
         return draft.put(desk, &path, given);
     }
-    let Some((_, source_tree)) = &version.from else { return Ok(()) };
-    let Some((_, source)) = document_at(&desk.objects, *source_tree, &path)? else { return Ok(()) };
+    // A version by its number comes from where it was made.
+    let source_tree = match &version.from {
+        Some((_, tree)) => *tree,
+        None => desk.tree_of(version.commit)?,
+    };
+    let Some((_, source)) = document_at(&desk.objects, source_tree, &path)? else { return Ok(()) };
     let mut upstreams = source.get("upstreams").cloned().unwrap_or(Value::Object(Map::new()));
     for upstream in upstreams.as_object_mut().into_iter().flat_map(Map::values_mut) {
         if let Some(settings) = upstream.as_object_mut() {

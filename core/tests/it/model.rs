@@ -169,6 +169,8 @@ struct Model {
     /// Every state of every group, oldest first.
     groups: [Vec<Tree>; 3],
     versions: BTreeMap<Service, BTreeMap<Number, Content>>,
+    /// What the group that made a version owned about the service then.
+    runtimes: BTreeMap<(Service, Number), RuntimeDocument>,
     /// What the last step changed on both sides differently.
     clashes: Vec<Clash>,
     met: Coverage,
@@ -229,6 +231,7 @@ impl Model {
         Self {
             groups: [group(&[]), group(&[]), group(&[1])],
             versions: BTreeMap::new(),
+            runtimes: BTreeMap::new(),
             clashes: Vec::new(),
             met: Coverage::default(),
         }
@@ -329,8 +332,9 @@ impl Model {
             self.met.count(if variable { "variable missing" } else { "other faults" });
             return Err("validation_failed");
         }
-        for (service, number, content) in tags {
+        for NewTag { service, number, content, runtime } in tags {
             self.versions.entry(*service).or_default().insert(*number, content.clone());
+            self.runtimes.extend(runtime.clone().map(|runtime| ((*service, *number), runtime)));
         }
         if differs {
             self.groups[group].push(tree);
@@ -373,4 +377,10 @@ impl Model {
     }
 }
 
-type NewTag = (Service, Number, Content);
+/// A version that is made.
+struct NewTag {
+    service: Service,
+    number: Number,
+    content: Content,
+    runtime: Option<RuntimeDocument>,
+}

@@ -1,8 +1,8 @@
 //! Versions, sync and rollback.
 
 use refgate_core::Error;
-use refgate_core::change::{Operation, OutcomeKind};
-use refgate_core::merge::OnConflict;
+use refgate_core::change::{Operation, OutcomeKind, Sync, SyncSource};
+use refgate_core::merge::{OnConflict, Settled};
 use serde_json::json;
 
 use crate::support::{Fixture, change, httpbin, name, sync_operation};
@@ -87,6 +87,28 @@ fn from_test_to_production_and_back() {
     let body = f.git(&["log", "-1", "--format=%B", "production~1"]);
     assert!(body.contains("(cherry picked from commit "), "{body}");
     assert!(f.git(&["log", "--format=%B", "production"]).contains(commit.trim()));
+}
+
+/// From the tag, as from a group: upstreams with their settings, without nodes and hosts.
+#[test]
+fn a_version_by_its_number_brings_settings_too() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    let tag =
+        Operation::TagVersion { service: name("a"), version: "1.0.0".to_owned(), message: None };
+    f.apply("test", tag).expect("tagged");
+    f.apply("test", Operation::DeleteService { service: name("a") }).expect("gone");
+    let by_number = Operation::Sync(Sync {
+        services: vec![(name("a"), SyncSource::Version("1.0.0".to_owned()))],
+        runtime: None,
+        on_conflict: OnConflict::Abort,
+        settled: Settled::new(),
+    });
+    assert!(f.apply("uat", by_number).expect("promoted").created);
+    let uat = f.service("uat", "a");
+    assert_eq!((&uat["live_reason"], &uat["runtime"]["hosts"]), (&json!("no_nodes"), &json!([])));
+    let upstream = &uat["runtime"]["upstreams"]["default"];
+    assert_eq!((&upstream["pass_host"], &upstream["nodes"]), (&json!("node"), &json!([])));
 }
 
 #[test]

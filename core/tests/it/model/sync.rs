@@ -26,19 +26,24 @@ impl Model {
         let tags = match self.number_of(service, &content) {
             Some(known) if known == number => vec![],
             Some(_) => return Err("content_already_versioned"),
-            None => vec![self.new_tag(service, number, content)?],
+            None => vec![self.new_tag(group, service, number, content)?],
         };
         self.publish(group, self.head(group).clone(), &tags)
     }
 
     fn new_tag(
         &self,
+        group: Group,
         service: Service,
         number: Number,
         content: Content,
     ) -> Result<NewTag, Refusal> {
-        let taken = self.versions.get(&service).is_some_and(|all| all.contains_key(&number));
-        if taken { Err("version_taken") } else { Ok((service, number, content)) }
+        if self.versions.get(&service).is_some_and(|all| all.contains_key(&number)) {
+            return Err("version_taken");
+        }
+        let runtime = self.head(group).runtimes.get(&service);
+        let runtime = runtime.map(|file| file.document.clone());
+        Ok(NewTag { service, number, content, runtime })
     }
 
     /// Step 1: what shall come, and by which number.
@@ -61,7 +66,7 @@ impl Model {
                     (Some(known), _) => known,
                     (None, None) => return Err("version_required"),
                     (None, Some(given)) => {
-                        tags.push(self.new_tag(service, given, content.clone())?);
+                        tags.push(self.new_tag(from, service, given, content.clone())?);
                         given
                     }
                 };
@@ -115,7 +120,10 @@ impl Model {
                 continue;
             }
             let first = runtime.cloned().or_else(|| {
-                let source = &self.head(from?).runtimes.get(&service)?.document;
+                let source = match from {
+                    Some(from) => &self.head(from).runtimes.get(&service)?.document,
+                    None => self.runtimes.get(&(service, number))?,
+                };
                 let mut upstreams = source.upstreams.clone();
                 upstreams.values_mut().for_each(|upstream| upstream.nodes = 0);
                 Some(RuntimeDocument { enabled: true, hosts: vec![], upstreams })
