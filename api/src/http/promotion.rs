@@ -1,6 +1,7 @@
 //! Sync: a version of a service, or several services, to another group or to several.
 
 use axum::extract::State;
+use refgate_core::Error;
 use refgate_core::change::{Operation, Sync, SyncSource};
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::json::join;
@@ -32,7 +33,8 @@ pub(super) async fn service(
     order.run_one(&api, &write).await
 }
 
-/// A version by its number, wherever it runs or ran.
+/// A version by its number, wherever it runs or ran. The body may repeat the number, as bodies of the other
+/// syncs have it.
 pub(super) async fn version(
     State(api): State<Api>,
     At((service, version)): At<(ServiceName, Version)>,
@@ -40,10 +42,16 @@ pub(super) async fn version(
     body: Document,
 ) -> Answer {
     let mut fields = Fields::of(body.0);
+    let given = fields.optional::<String>("version");
     let runtime = runtime(&mut fields);
-    let services = || Some(vec![(service, SyncSource::Version(version.to_string()))]);
-    let order = Order::read(fields, runtime, services)?;
-    order.run_one(&api, &write).await
+    let source = SyncSource::Version(version.to_string());
+    let order = Order::read(fields, runtime, || Some(vec![(service.clone(), source)]))?;
+    match given.as_deref().map(str::parse::<Version>).transpose().map_err(Error::BadVersion)? {
+        Some(given) if given != version => {
+            Err(Error::VersionMismatch { service, version, given }.into())
+        }
+        _ => order.run_one(&api, &write).await,
+    }
 }
 
 /// Several services of a group: all or none in each target.

@@ -69,7 +69,15 @@ async fn from_test_to_production_and_back() -> Result<()> {
     let never =
         harness.post("/v1/groups/production/services/httpbin/rollback", back.clone()).await?;
     assert!(never.status.is_client_error(), "production never ran 1.0.0: {never:?}");
-    harness.post(by_number, json!({"to": "production"})).await?.expect(StatusCode::OK)?;
+    for (number, status, code) in [
+        ("1.1.0", StatusCode::CONFLICT, "version_mismatch"),
+        ("one", StatusCode::UNPROCESSABLE_ENTITY, "bad_version"),
+    ] {
+        let other = json!({"to": "production", "version": number});
+        harness.post(by_number, other).await?.expect_problem(status, code)?;
+    }
+    let repeated = json!({"to": "production", "version": "1.0.0"});
+    harness.post(by_number, repeated).await?.expect(StatusCode::OK)?;
 
     let rolled = harness.post(&format!("{uat}/rollback"), back).await?.expect(StatusCode::OK)?;
     assert_eq!((&rolled["outcome"], &rolled["version"]), (&json!("rolled_back"), &json!("1.0.0")));

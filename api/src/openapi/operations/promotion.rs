@@ -119,7 +119,10 @@ pub(super) fn promotion() -> Vec<Operation> {
             PROMOTION,
             "An existing version to a group, or to several",
         )
-        .takes(shape("SyncVersion"), json!({"to": ["uat", "production"]}))
+        .about(
+            "`version` may repeat the number of the path; another one is 409 `version_mismatch`.",
+        )
+        .takes(shape("Sync"), json!({"to": ["uat", "production"]}))
         .writes()
         .creates()
         .answers_each()

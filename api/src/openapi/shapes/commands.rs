@@ -48,13 +48,6 @@ pub(super) fn add(all: &mut Map<String, Value>) {
             ),
         ),
         (
-            "SyncVersion",
-            command(
-                "Where a version goes.",
-                &[("to", to()), runtime(), on_conflict(), settled(), reason(), expect_head()],
-            ),
-        ),
-        (
             "SyncServices",
             command(
                 "Which services go where: all or none in each target.",
