@@ -262,7 +262,7 @@ pub struct Written {
     pub commit: CommitId,
     /// The position of that commit.
     pub revision: Revision,
-    /// Whether anything is different now.
+    /// Whether the group is another one now: by a commit, or by a number for what it has.
     pub changed: bool,
     /// Whether the object was made by this change.
     #[serde(skip)]
@@ -287,13 +287,25 @@ pub struct ServiceOutcome {
 }
 
 /// What happened to a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
     /// The version came.
     Promoted,
     /// The version came back.
     RolledBack,
-    /// It was there already.
+    /// It was there already, or brought nothing that the group would take.
     AlreadyCurrent,
+}
+
+impl OutcomeKind {
+    /// The word of answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Promoted => "promoted",
+            Self::RolledBack => "rolled_back",
+            Self::AlreadyCurrent => "already_current",
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::validate::{Claim, Claims};
 
 pub(crate) use load::load;
 pub use object::GroupObjects;
-pub(crate) use read::content_errors;
+pub(crate) use read::{check_runtime, content_errors};
 
 /// A group whose every document is sound.
 #[derive(Debug, Clone)]

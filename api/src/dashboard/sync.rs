@@ -387,11 +387,12 @@ async fn carry_out(
     match write.perform(api, to.clone(), operation(settled), reason).await {
         Ok(Done::Written(written, _)) => {
             let mut notice = editor::notice(&written);
-            if let (true, Some(outcome)) = (written.changed, written.services.first()) {
-                notice.text = format!(
-                    "{} {} is in {to}, as revision {}.",
-                    outcome.service, outcome.version, written.revision
-                );
+            if let Some(outcome) = written.services.first() {
+                let title = format!("{} {}", outcome.service, outcome.version);
+                notice.text = match written.changed {
+                    true => format!("{title} is in {to}, as revision {}.", written.revision),
+                    false => format!("{title} brings nothing new to {to}, which stays as it is."),
+                };
             }
             Ok(Some(visitor.go(&service_path(&to, &desk.service), notice)))
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::arrival::{self, Door};
 use super::draft::{Draft, NewTag, TreeChange, Way};
-use super::{Change, Operation, OutcomeKind, ServiceOutcome};
+use super::{Change, Operation, ServiceOutcome};
 use crate::config::{self, Loaded};
 use crate::diagnostic::Diagnostic;
 use crate::diff;
@@ -270,6 +270,13 @@ fn validate(
 }
 
 impl Plan {
+    /// Whether the group would be another one: by a commit, or by a number for what it has. The number that a
+    /// sync gives is of the group that it comes from.
+    pub(crate) fn changes_group(&self) -> bool {
+        let is_sync = self.services.iter().any(|service| service.outcome.is_some());
+        !matches!(self.tree, PlannedTree::Same) || (!self.tags.is_empty() && !is_sync)
+    }
+
     /// Whether anything would be published.
     pub(crate) fn changes_anything(&self) -> bool {
         !matches!(self.tree, PlannedTree::Same) || !self.tags.is_empty()
@@ -294,10 +301,10 @@ impl Plan {
     pub(crate) fn view(self, desk: &Desk<'_>) -> Result<PlanView, Error> {
         let (id, after) = (self.id(), self.after());
         let before = self.base.map(|head| head.tree);
-        let outcome = match self.services.first().and_then(|service| service.outcome) {
-            Some(OutcomeKind::Promoted) => "promoted",
-            Some(OutcomeKind::RolledBack) => "rolled_back",
-            Some(OutcomeKind::AlreadyCurrent) => "already_current",
+        // Of several services the outcome is what came of any.
+        let outcomes = self.services.iter().filter_map(|service| service.outcome);
+        let outcome = match outcomes.min() {
+            Some(outcome) => outcome.as_str(),
             None if !self.changes_anything() => "unchanged",
             None if self.created => "created",
             None => "changed",

@@ -7,7 +7,7 @@ use super::arrival;
 use super::draft::{Draft, NewTag, Way};
 use super::plan::Gate;
 use super::{OutcomeKind, Precondition, ServiceOutcome, Sync, SyncSource};
-use crate::config::runtime_path;
+use crate::config::{check_runtime, runtime_path};
 use crate::content::{Place, document_at, files_below, read_json};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::error::{Conflict, Error};
@@ -32,6 +32,26 @@ struct Incoming {
     from: Option<(GroupName, Oid)>,
     /// The tag that it gets on the way.
     tag: Option<NewTag>,
+}
+
+/// What a version on its way meant for the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Brought {
+    /// The target has this very content.
+    Same,
+    /// The target was edited by hand, and keeps what it has.
+    Kept,
+    /// The content of the target is another one now.
+    Changed,
+}
+
+impl Brought {
+    fn outcome(self) -> OutcomeKind {
+        match self {
+            Self::Same | Self::Kept => OutcomeKind::AlreadyCurrent,
+            Self::Changed => OutcomeKind::Promoted,
+        }
+    }
 }
 
 pub(super) fn sync(
@@ -66,13 +86,15 @@ pub(super) fn sync(
     let mut draft = Draft::new(event);
     draft.way = Way::Version;
     let mut clashes = Vec::new();
+    let mut all_there = true;
     for version in incoming {
         check_came_from(desk, target, head, &version, &mut draft)?;
-        let outcome = bring(desk, target, head, &version, sync, &mut draft, &mut clashes)?;
+        let brought = bring(desk, target, head, &version, sync, &mut draft, &mut clashes)?;
+        all_there &= brought == Brought::Same;
         draft.services.push(ServiceOutcome {
             service: version.service,
             version: version.version,
-            outcome: Some(outcome),
+            outcome: Some(brought.outcome()),
         });
         draft.tags.extend(version.tag);
     }
@@ -80,9 +102,8 @@ pub(super) fn sync(
         return Err(Error::PromotionGate { reason: closed.message.clone() });
     }
     let version = titles.join(", ");
-    let came = |done: &ServiceOutcome| done.outcome != Some(OutcomeKind::AlreadyCurrent);
     // A sync that is repeated finds everything done: there is nothing to settle any more.
-    if draft.services.iter().any(came) {
+    if !all_there {
         check_settled(target, &version, &sync.settled, &clashes)?;
     }
     let left = |clash: &Conflict| {
@@ -199,12 +220,14 @@ fn bring(
     sync: &Sync,
     draft: &mut Draft,
     clashes: &mut Vec<Conflict>,
-) -> Result<OutcomeKind, Error> {
+) -> Result<Brought, Error> {
     let service = &version.service;
     let folder = format!("services/{service}");
+    let given = sync.runtime.as_ref();
     let current = super::service::content(desk, head.tree, service)?;
     if current == Some(version.content) {
-        return Ok(OutcomeKind::AlreadyCurrent);
+        keep_runtime(desk, target, head, service, given, draft)?;
+        return Ok(Brought::Same);
     }
     let base = desk.index.based_on(target, service)?.map(|row| row.content);
     let result = match current {
@@ -220,9 +243,13 @@ fn bring(
             merged
         }
     };
+    if current == Some(ContentId(result)) {
+        keep_runtime(desk, target, head, service, given, draft)?;
+        return Ok(Brought::Kept);
+    }
     draft.edits().insert(folder, Some((EntryKind::Folder, result)));
-    first_runtime(desk, target, head, version, sync.runtime.as_ref(), draft)?;
-    Ok(OutcomeKind::Promoted)
+    first_runtime(desk, target, head, version, given, draft)?;
+    Ok(Brought::Changed)
 }
 
 /// Gives a service that the target knows nothing of yet its runtime; one that is there stays.
@@ -236,15 +263,7 @@ fn first_runtime(
 ) -> Result<(), Error> {
     let path = runtime_path(&version.service);
     if desk.objects.find(head.tree, &path)?.is_some() {
-        if given.is_some() {
-            let message = format!(
-                "{target} has a runtime for {} already; it stays as it is",
-                version.service
-            );
-            let finding = Diagnostic::error(path, "", Code::RuntimeKept, message);
-            draft.findings.push(finding.with_hint("change it on its own").warning());
-        }
-        return Ok(());
+        return keep_runtime(desk, target, head, &version.service, given, draft);
     }
     if let Some(given) = given {
         return draft.put(desk, &path, given);
@@ -262,6 +281,24 @@ fn first_runtime(
         }
     }
     draft.put(desk, &path, &Value::Object(Map::from_iter([("upstreams".to_owned(), upstreams)])))
+}
+
+/// Tells who gave a runtime that it is not taken, and what is wrong with it all the same.
+fn keep_runtime(
+    desk: &Desk<'_>,
+    target: &GroupName,
+    head: Head,
+    service: &ServiceName,
+    given: Option<&Value>,
+    draft: &mut Draft,
+) -> Result<(), Error> {
+    let Some(given) = given else { return Ok(()) };
+    let loaded = desk.loaded(target, head)?;
+    check_runtime(service, given, &loaded.config.group, &mut draft.findings);
+    let message = format!("{target} has a runtime for {service} already; it stays as it is");
+    let finding = Diagnostic::error(runtime_path(service), "", Code::RuntimeKept, message);
+    draft.findings.push(finding.with_hint("change it on its own").warning());
+    Ok(())
 }
 
 /// The tree of the three-way merge by meaning, with clashes settled as the sync says.

@@ -78,19 +78,42 @@ fn read_or_json<T: Shape>(
     group: &Group,
     findings: &mut Vec<Diagnostic>,
 ) -> Result<Result<(T, bool), Value>, StoreError> {
-    let Some(mut json) = read_json(objects, path, id, findings)? else {
+    let Some(json) = read_json(objects, path, id, findings)? else {
         return Ok(Err(Value::Null));
     };
+    Ok(typed(path, json, group, findings))
+}
+
+/// The document that JSON is, with the group's variables put in.
+fn typed<T: Shape>(
+    path: &str,
+    mut json: Value,
+    group: &Group,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<(T, bool), Value> {
     let uses_variables = uses_variables(&json);
     if uses_variables {
         let before = findings.len();
         resolve_variables(&mut json, &group.variables, &mut Reader::new(path, findings));
         if findings.len() > before {
-            return Ok(Err(json));
+            return Err(json);
         }
     }
     let read = T::read(&json, &mut Reader::new(path, findings));
-    Ok(read.map(|document| (document, uses_variables)).ok_or(json))
+    read.map(|document| (document, uses_variables)).ok_or(json)
+}
+
+/// What is wrong with a runtime that a group is given and does not take.
+pub(crate) fn check_runtime(
+    service: &ServiceName,
+    json: &Value,
+    group: &Group,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let path = runtime_path(service);
+    if let Ok((runtime, _)) = typed::<Runtime>(&path, json.clone(), group, findings) {
+        runtime.check(&mut Reader::new(&path, findings));
+    }
 }
 
 pub(super) fn read_service(

@@ -315,7 +315,7 @@ fn publish(desk: &Desk<'_>, steps: &[Result<Step, Error>]) -> Result<Trouble, Er
 impl Step {
     fn written(self, desk: &Desk<'_>) -> Result<Written, Error> {
         let Self { plan, commit, revision, .. } = self;
-        let changed = plan.changes_anything();
+        let changed = plan.changes_group();
         let revision = match revision {
             Some(revision) => revision,
             // Nothing only where another process has archived the group in this very moment.

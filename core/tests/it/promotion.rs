@@ -170,6 +170,86 @@ fn edits_in_the_target_are_merged_or_refused() {
     assert_eq!(f.service("uat", "a")["routes"]["get-headers"]["priority"], 9);
 }
 
+/// Whoever settles everything for the target brings it nothing, and is told so.
+#[test]
+fn a_target_that_keeps_what_it_has_is_not_changed() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
+    f.patch("uat", "a", json!({"description": "ours"})).expect("hand edit");
+    f.patch("test", "a", json!({"description": "theirs"})).expect("edited");
+    let heads = f.heads();
+    let ours = sync_operation("a", "test", Some("1.1.0"), OnConflict::Ours);
+    let plan = f.repository.plan(&change("uat", ours.clone())).expect("a plan");
+    assert_eq!((plan.outcome.as_str(), plan.changes.len()), ("already_current", 0));
+    let written = f.apply("uat", ours).expect("nothing to do");
+    assert_eq!((written.changed, outcome(&written)), (false, Some(OutcomeKind::AlreadyCurrent)));
+    assert_eq!(f.heads(), heads);
+    // The content of the source got its number all the same.
+    assert_eq!(f.service("test", "a")["version"], "1.1.0");
+    assert_eq!(f.service("uat", "a")["description"], "ours");
+    let mut misspelt = sync_operation("a", "test", None, OnConflict::Ours);
+    let Operation::Sync(sync) = &mut misspelt else { panic!("a sync") };
+    let place = ("services/a/service.json".to_owned(), "/descripton".to_owned());
+    sync.settled.insert(place, OnConflict::Ours);
+    assert_eq!(f.apply("uat", misspelt).expect_err("no conflict").code(), "validation_failed");
+}
+
+/// Of several services in one commit, the plan says what comes of any.
+#[test]
+fn a_plan_of_several_is_what_comes_of_any() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    f.put("test", "b", json!({})).expect("created");
+    f.sync("a", "test", "uat", Some("1.0.0")).expect("promoted");
+    let source = |version: Option<&str>| SyncSource::Group {
+        group: name("test"),
+        version: version.map(str::to_owned),
+    };
+    let sync = |services| {
+        let settled = Settled::new();
+        Operation::Sync(Sync { services, runtime: None, on_conflict: OnConflict::Abort, settled })
+    };
+    let both = vec![(name("a"), source(None)), (name("b"), source(Some("1.0.0")))];
+    let plan = f.repository.plan(&change("uat", sync(both))).expect("a plan");
+    assert_eq!(plan.outcome, "promoted");
+    let plan = f.repository.plan(&change("uat", sync(vec![(name("a"), source(None))])));
+    assert_eq!(plan.expect("a plan").outcome, "already_current");
+}
+
+/// A runtime that is not taken is told, and looked at, whether or not anything else comes.
+#[test]
+fn a_runtime_that_is_not_taken_is_told() {
+    let f = Fixture::new();
+    f.put("test", "a", httpbin()).expect("created");
+    let sync = |runtime| {
+        let mut operation = sync_operation("a", "test", Some("1.0.0"), OnConflict::Abort);
+        let Operation::Sync(sync) = &mut operation else { panic!("a sync") };
+        sync.runtime = Some(runtime);
+        f.apply("uat", operation)
+    };
+    let runtime = |host: &str| json!({"hosts": [host], "upstreams": {"default": {}}});
+    assert_eq!(sync(runtime("uat.acme.com")).expect("promoted").warnings, []);
+    let again = sync(runtime("other.acme.com")).expect("it is there");
+    let [warning] = &again.warnings[..] else { panic!("one warning: {again:?}") };
+    assert_eq!(
+        (again.changed, warning.code.as_str(), warning.file.as_str()),
+        (false, "runtime_kept", "runtime/a.json")
+    );
+    assert_eq!(f.service("uat", "a")["runtime"]["hosts"], json!(["uat.acme.com"]));
+    let heads = f.heads();
+    for (document, code, pointer) in [
+        (json!({"hots": []}), "unknown_key", "/hots"),
+        (json!({"hosts": ["$var://none"]}), "unresolved_variable", "/hosts/0"),
+        (json!({"hosts": ["a.com", "a.com"]}), "bad_value", "/hosts/1"),
+    ] {
+        let refused = sync(document).expect_err("a runtime that is none");
+        let [finding, ..] = refused.diagnostics() else { panic!("a finding: {refused:?}") };
+        assert_eq!((finding.code.as_str(), finding.pointer.as_str()), (code, pointer));
+    }
+    assert_eq!(f.heads(), heads);
+}
+
 #[test]
 fn conflicts_are_settled_one_by_one() {
     let f = Fixture::new();

@@ -31,9 +31,10 @@ const CONFLICTS: [(&str, &str); 15] = [
 ];
 
 /// What else a run has to meet.
-const OTHERS: [&str; 24] = [
+const OTHERS: [&str; 25] = [
     "sync: promoted",
     "sync: already_current",
+    "sync: the target keeps what it has",
     "joined: file",
     "joined: set",
     "joined: headers",

@@ -114,6 +114,11 @@ impl Model {
                     content
                 }
             };
+            if ours.as_ref() == Some(&result) {
+                outcomes.push((service, number, "already_current"));
+                self.met.count("sync: the target keeps what it has");
+                continue;
+            }
             tree.services.insert(service, result);
             outcomes.push((service, number, "promoted"));
             if tree.runtimes.contains_key(&service) {
@@ -135,9 +140,10 @@ impl Model {
         if clashed && on_conflict == OnConflict::Abort {
             return Err("promotion_conflict");
         }
+        let changed = *self.head(target) != tree;
         let done = self.publish(target, tree, &tags)?;
         joined.into_iter().for_each(|thing| self.met.count(format!("joined: {thing}")));
-        Ok(Done { services: outcomes, ..done })
+        Ok(Done { services: outcomes, changed, ..done })
     }
 
     pub(super) fn rollback_service(
