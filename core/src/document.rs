@@ -26,7 +26,7 @@ pub mod value;
 
 use serde_json::{Map, Value};
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, Sni};
 pub use checks::{ActiveChecks, CheckType, Checks, PassiveChecks};
 pub use consumer::{Consumer, Credential};
 pub use global_rule::GlobalRule;
@@ -48,6 +48,9 @@ use crate::json;
 pub trait Shape: Sized {
     /// The typed value, or nothing after at least one finding was reported.
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self>;
+
+    /// Reports what the entries of a list are together; those that could not be read are nothing.
+    fn check_list(_entries: &[Option<Self>], _at: &mut Reader<'_>) {}
 
     /// The same JSON with every default filled in and keys in schema order.
     #[must_use]
@@ -92,12 +95,19 @@ pub(crate) fn or(value: impl Into<Value>) -> Presence {
 }
 
 /// Declares a document or a part of one: keys in schema order, with type and presence.
+///
+/// What several keys say together is said by checks behind them, each a function of the JSON object
+/// and of the fields that it names: `check host_told(pass_host, upstream_host);`. One of which a field
+/// could not be read is not asked, so that nothing follows from a value that is wrong itself; all
+/// others are, whatever is wrong elsewhere.
 macro_rules! document {
     (
         $(#[doc = $doc:literal])*
         pub struct $name:ident {
             $($(#[doc = $field_doc:literal])* $key:literal $field:ident: $type:ty = $presence:expr),+ $(,)?
         }
+        $(check_list $check_list:ident;)?
+        $(check $check:ident $(($($part:ident),+))?;)*
     ) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq)]
@@ -112,8 +122,13 @@ macro_rules! document {
             ) -> Option<Self> {
                 let object = at.object(json, &[$($key),+])?;
                 $(let $field = at.field::<$type>(object, $key, &$presence);)+
+                $($crate::document::ask!($check, object, at $(, $($part),+)?);)*
                 Some(Self { $($field: $field?),+ })
             }
+
+            $(fn check_list(entries: &[Option<Self>], at: &mut $crate::document::Reader<'_>) {
+                $check_list(entries, at);
+            })?
 
             fn expand(json: &serde_json::Value) -> serde_json::Value {
                 $crate::document::rebuild(json, &[$($key),+], |key, child| match key {
@@ -145,6 +160,19 @@ macro_rules! document {
     };
 }
 pub(crate) use document;
+
+/// Asks a check of a document, as far as its fields are there.
+macro_rules! ask {
+    ($check:ident, $object:ident, $at:ident) => {
+        $check($object, $at)
+    };
+    ($check:ident, $object:ident, $at:ident, $($part:ident),+) => {
+        if let ($(Some($part),)+) = ($($part.as_ref(),)+) {
+            $check($object, $($part,)+ $at);
+        }
+    };
+}
+pub(crate) use ask;
 
 /// An object with its keys in schema order, each made by `make`; unknown keys follow unchanged.
 pub(crate) fn rebuild(

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use crate::diagnostic::Code;
+use crate::document::reader::repeated;
 use crate::document::{Reader, Shape};
 
 /// A host that a service answers to, in lower case, without port.
@@ -68,6 +69,11 @@ impl FromStr for HostPattern {
 impl Shape for HostPattern {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         at.parsed(json, Code::BadHost)
+    }
+
+    fn check_list(entries: &[Option<Self>], at: &mut Reader<'_>) {
+        let texts = entries.iter().map(|entry| Some(entry.as_ref()?.to_string().into()));
+        repeated(texts, at);
     }
 
     fn schema() -> Value {

@@ -151,9 +151,9 @@ impl Certificates {
         }
     }
 
-    fn enter(&mut self, name: &CertificateName, snis: &[HostPattern], entry: &Entry) {
+    fn enter(&mut self, name: &CertificateName, snis: &[document::Sni], entry: &Entry) {
         for sni in snis {
-            let (map, key) = match sni {
+            let (map, key) = match sni.host() {
                 HostPattern::Exact(host) => (&mut self.exact, host),
                 HostPattern::Wildcard(suffix) => (&mut self.wildcard, suffix),
             };

@@ -10,7 +10,7 @@ use super::read::{fits, read_document, read_group, read_service};
 use super::survey::{self, SchemaName};
 use super::{Basis, Folders, GroupConfig, Loaded, runtime_path};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::document::{Group, Reader, Runtime};
+use crate::document::{Group, Runtime};
 use crate::name::{CommitId, GroupName, ServiceName};
 use crate::object::ObjectKind;
 use crate::store::StoreError;
@@ -351,8 +351,7 @@ impl Loader<'_, '_> {
     ) -> Result<(), StoreError> {
         let path = runtime_path(service);
         let read = read_document::<Runtime>(self.objects, &path, file, group, &mut self.findings)?;
-        if let Some((runtime, _)) = read {
-            runtime.check(&mut Reader::new(&path, &mut self.findings));
+        if read.is_some() {
             let message = format!("the group has no service {service} yet");
             self.findings.push(
                 Diagnostic::error(path, "", Code::UnexpectedFile, message)

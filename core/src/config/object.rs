@@ -11,7 +11,7 @@ use git2::Oid;
 use super::read::read_document;
 use super::survey;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::document::{Certificate, Consumer, GlobalRule, Group, Reader};
+use crate::document::{Certificate, Consumer, GlobalRule, Group, Sni};
 use crate::json::join;
 use crate::name::{CertificateName, ConsumerName, RuleName};
 use crate::object::{ObjectKind, ObjectName};
@@ -223,7 +223,6 @@ fn read(
             objects, &path, file, group, findings,
         )?
         .map(|(consumer, uses)| {
-            consumer.check(&mut Reader::new(&path, findings));
             identities = consumer.identities();
             // Other kinds of names have lower case only.
             identities.push((String::new(), FILE_NAME, name.as_str().to_lowercase()));
@@ -233,10 +232,9 @@ fn read(
             objects, &path, file, group, findings,
         )?
         .map(|(certificate, uses)| {
-            certificate.check(&mut Reader::new(&path, findings));
             let snis = certificate.snis.iter().enumerate();
-            let sni = |(index, sni): (usize, &_)| {
-                (join("/snis", &index.to_string()), SNI, ToString::to_string(sni))
+            let sni = |(index, sni): (usize, &Sni)| {
+                (join("/snis", &index.to_string()), SNI, sni.host().to_string())
             };
             identities = snis.map(sni).collect();
             (ObjectDocument::Certificate(certificate), uses)

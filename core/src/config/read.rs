@@ -26,9 +26,7 @@ pub(super) fn read_group(
     let Some(json) = read_json(objects, "group.json", id, findings)? else { return Ok(None) };
     let mut at = Reader::new("group.json", findings);
     let group = Group::read(&json, &mut at);
-    if let Some(group) = &group {
-        group.check(name, &mut at);
-    }
+    Group::check(&json, name, &mut at);
     Ok(group.filter(|_| findings.len() == before))
 }
 
@@ -91,15 +89,12 @@ fn typed<T: Shape>(
     group: &Group,
     findings: &mut Vec<Diagnostic>,
 ) -> Result<(T, bool), Value> {
+    let mut at = Reader::new(path, findings);
     let uses_variables = uses_variables(&json);
     if uses_variables {
-        let before = findings.len();
-        resolve_variables(&mut json, &group.variables, &mut Reader::new(path, findings));
-        if findings.len() > before {
-            return Err(json);
-        }
+        resolve_variables(&mut json, &group.variables, &mut at);
     }
-    let read = T::read(&json, &mut Reader::new(path, findings));
+    let read = T::read(&json, &mut at).filter(|_| at.is_resolved());
     read.map(|document| (document, uses_variables)).ok_or(json)
 }
 
@@ -111,9 +106,8 @@ pub(crate) fn check_runtime(
     findings: &mut Vec<Diagnostic>,
 ) {
     let path = runtime_path(service);
-    if let Ok((runtime, _)) = typed::<Runtime>(&path, json.clone(), group, findings) {
-        runtime.check(&mut Reader::new(&path, findings));
-    }
+    // What it reads is of no use here: the findings are.
+    let _ = typed::<Runtime>(&path, json.clone(), group, findings);
 }
 
 pub(super) fn read_service(
@@ -138,9 +132,6 @@ pub(super) fn read_service(
             })
         }
     };
-    if let Ok(runtime) = &runtime {
-        runtime.check(&mut Reader::new(&path, findings));
-    }
     // Which upstreams are defined and named can be told of documents that are wrong elsewhere.
     let told = runtime.as_ref().err().map(upstreams_defined).unwrap_or_default();
     let defined = match &runtime {
@@ -251,7 +242,6 @@ impl Parts {
             let path = route_path(name, &route);
             match read_or_json::<Route>(objects, &path, id, group, findings)? {
                 Ok((document, uses)) => {
-                    document.check(&mut Reader::new(&path, findings));
                     self.uses_variables |= uses;
                     self.routes.insert(route, document);
                 }

@@ -4,9 +4,12 @@
 //! the gateway resolves where it runs. The certificate that is named `default` is shown to clients
 //! that ask for no name, or for one that no certificate of the group has.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use super::group::Labels;
+use super::reader::repeated;
 use super::reference::{GATEWAY_PATTERN, is_gateway_reference};
 use super::secret::SecretReference;
 use super::{Presence, Reader, Shape, document, or, schema};
@@ -22,13 +25,58 @@ document! {
         /// Free text by free key, for people and filters.
         "labels" labels: Labels = or(json!({})),
         /// The names that clients ask for; at least one.
-        "snis" snis: Vec<HostPattern> = Presence::Required,
+        "snis" snis: Vec<Sni> = Presence::Required,
         /// The chain, the certificate of the SNIs first.
         "certificate" certificate: CertificateChain = Presence::Required,
         /// The private key, by reference.
         "private_key" private_key: SecretReference = Presence::Required,
         /// The authorities whose certificates clients must show; without it none is asked for.
         "client_ca" client_ca: Option<CertificateChain> = Presence::Absent,
+    }
+}
+
+/// A name that clients ask for: a host, exact or by wildcard, and no address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sni(HostPattern);
+
+impl Sni {
+    /// The hosts that it is.
+    #[must_use]
+    pub fn host(&self) -> &HostPattern {
+        &self.0
+    }
+}
+
+impl Shape for Sni {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        let host = HostPattern::read(json, at)?;
+        let name = host.to_string();
+        if name.starts_with('[') || name.parse::<IpAddr>().is_ok() {
+            let message = format!("{name:?} is an address, which no client sends as SNI");
+            at.error_with_hint(Code::BadHost, message, "use host names");
+            return None;
+        }
+        Some(Self(host))
+    }
+
+    fn check_list(entries: &[Option<Self>], at: &mut Reader<'_>) {
+        if entries.is_empty() {
+            let hint = "the names that clients ask for, such as api.acme.com or *.acme.com";
+            at.error_with_hint(Code::BadValue, "at least one SNI is needed", hint);
+        }
+        repeated(entries.iter().map(|entry| Some(entry.as_ref()?.0.to_string().into())), at);
+    }
+
+    fn expand(json: &Value) -> Value {
+        HostPattern::expand(json)
+    }
+
+    fn canonical(json: &Value) -> Value {
+        HostPattern::canonical(json)
+    }
+
+    fn schema() -> Value {
+        HostPattern::schema()
     }
 }
 
@@ -79,28 +127,5 @@ pub(super) fn public_pem(text: &str, label: &str, at: &mut Reader<'_>) -> bool {
             at.error_with_hint(Code::BadPem, error.to_string(), hint);
             false
         }
-    }
-}
-
-impl Certificate {
-    /// Reports what a single value cannot say about itself.
-    pub(crate) fn check(&self, at: &mut Reader<'_>) {
-        at.below("snis", |at| {
-            if self.snis.is_empty() {
-                let hint = "the names that clients ask for, such as api.acme.com or *.acme.com";
-                at.error_with_hint(Code::BadValue, "at least one SNI is needed", hint);
-            }
-            let names: Vec<String> = self.snis.iter().map(ToString::to_string).collect();
-            super::route::repeated(names.iter().map(String::as_str), at);
-            for (index, name) in names.iter().enumerate() {
-                if name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok() {
-                    at.below(&index.to_string(), |at| {
-                        let message =
-                            format!("{name:?} is an address, which no client sends as SNI");
-                        at.error_with_hint(Code::BadHost, message, "use host names");
-                    });
-                }
-            }
-        });
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::route::is_token;
 use super::value::keyword;
@@ -22,6 +22,7 @@ document! {
         /// When fewer percent of the nodes are healthy, all are used as if they were; 0: never.
         "panic_threshold" panic_threshold: Percent = or(50),
     }
+    check passive_beside_active;
 }
 
 document! {
@@ -46,6 +47,10 @@ document! {
         /// What makes a node one that is out, and how often it is asked then.
         "unhealthy" unhealthy: ActiveUnhealthy = or(json!({})),
     }
+    check path_to_ask(http_path);
+    check host_to_ask(host);
+    check headers_to_send;
+    check active_statuses(healthy, unhealthy);
 }
 
 keyword! {
@@ -99,6 +104,7 @@ document! {
         /// What takes a node out.
         "unhealthy" unhealthy: PassiveUnhealthy = or(json!({})),
     }
+    check passive_statuses(healthy, unhealthy);
 }
 
 document! {
@@ -173,54 +179,64 @@ impl Shape for Status {
     }
 }
 
-impl Checks {
-    /// Reports what a single value cannot say about itself.
-    pub(super) fn check(&self, at: &mut Reader<'_>) {
-        if let Some(active) = &self.active {
-            at.below("active", |at| active.check(at));
-        }
-        let Some(passive) = &self.passive else { return };
+fn passive_beside_active(object: &Map<String, Value>, at: &mut Reader<'_>) {
+    if object.contains_key("passive") && !object.contains_key("active") {
         at.below("passive", |at| {
-            if self.active.is_none() {
-                at.error_with_hint(
-                    Code::MissingKey,
-                    "passive checks need active ones: a node that is out gets no requests, so that \
-                     nothing would bring it back",
-                    "add \"active\" beside \"passive\"",
-                );
-            }
-            disjoint(&passive.healthy.http_statuses, &passive.unhealthy.http_statuses, at);
+            at.error_with_hint(
+                Code::MissingKey,
+                "passive checks need active ones: a node that is out gets no requests, so that \
+                 nothing would bring it back",
+                "add \"active\" beside \"passive\"",
+            );
         });
     }
 }
 
-impl ActiveChecks {
-    fn check(&self, at: &mut Reader<'_>) {
-        let printable = |text: &str| text.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
-        if !self.http_path.starts_with('/')
-            || !printable(&self.http_path)
-            || self.http_path.contains('#')
-        {
-            at.below("http_path", |at| {
-                at.error_with_hint(
-                    Code::BadPath,
-                    format!("{:?} is not a path to ask for", self.http_path),
-                    "it begins with '/', and what is not plain in it is percent-encoded",
-                );
-            });
-        }
-        if !self.host.is_empty() && !super::runtime::is_host_and_port(&self.host) {
-            at.below("host", |at| {
-                at.error(Code::BadHost, format!("{:?} is not a host name", self.host));
-            });
-        }
-        at.below("headers", |at| {
-            for (name, value) in &self.headers {
-                at.below(name, |at| header(name, value, at));
-            }
+fn path_to_ask(_: &Map<String, Value>, path: &str, at: &mut Reader<'_>) {
+    let printable = |text: &str| text.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
+    if !path.starts_with('/') || !printable(path) || path.contains('#') {
+        at.below("http_path", |at| {
+            at.error_with_hint(
+                Code::BadPath,
+                format!("{path:?} is not a path to ask for"),
+                "it begins with '/', and what is not plain in it is percent-encoded",
+            );
         });
-        disjoint(&self.healthy.http_statuses, &self.unhealthy.http_statuses, at);
     }
+}
+
+fn host_to_ask(_: &Map<String, Value>, host: &str, at: &mut Reader<'_>) {
+    if !host.is_empty() && !super::runtime::is_host_and_port(host) {
+        at.below("host", |at| at.error(Code::BadHost, format!("{host:?} is not a host name")));
+    }
+}
+
+/// Each header that could be one, whatever is wrong with the others.
+fn headers_to_send(object: &Map<String, Value>, at: &mut Reader<'_>) {
+    let headers = object.get("headers").and_then(Value::as_object);
+    at.below("headers", |at| {
+        for (name, value) in headers.into_iter().flatten() {
+            at.below(name, |at| header(name, value.as_str().unwrap_or_default(), at));
+        }
+    });
+}
+
+fn active_statuses(
+    _: &Map<String, Value>,
+    healthy: &ActiveHealthy,
+    unhealthy: &ActiveUnhealthy,
+    at: &mut Reader<'_>,
+) {
+    disjoint(&healthy.http_statuses, &unhealthy.http_statuses, at);
+}
+
+fn passive_statuses(
+    _: &Map<String, Value>,
+    healthy: &PassiveHealthy,
+    unhealthy: &PassiveUnhealthy,
+    at: &mut Reader<'_>,
+) {
+    disjoint(&healthy.http_statuses, &unhealthy.http_statuses, at);
 }
 
 fn header(name: &str, value: &str, at: &mut Reader<'_>) {
@@ -264,10 +280,7 @@ mod tests {
 
     fn findings(checks: &Value) -> Vec<(String, Code)> {
         let mut findings = Vec::new();
-        let mut reader = Reader::new("", &mut findings);
-        if let Some(checks) = Checks::read(checks, &mut reader) {
-            checks.check(&mut reader);
-        }
+        Checks::read(checks, &mut Reader::new("", &mut findings));
         findings.into_iter().map(|finding| (finding.pointer, finding.code)).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::certificate::public_pem;
 use super::group::Labels;
@@ -76,6 +76,7 @@ document! {
         /// The password, by reference or as a slow hash.
         "password" password: Password = Presence::Required,
     }
+    check user_name(username);
 }
 
 document! {
@@ -92,6 +93,7 @@ document! {
         /// For all others: the public key, as PEM or by reference.
         "public_key" public_key: Option<PublicKey> = Presence::Absent,
     }
+    check jwt_keys(algorithm);
 }
 
 document! {
@@ -264,23 +266,6 @@ impl Shape for Credential {
 }
 
 impl Consumer {
-    /// Reports what a single value cannot say about itself.
-    pub(crate) fn check(&self, at: &mut Reader<'_>) {
-        at.below("credentials", |at| {
-            for (name, credential) in &self.credentials {
-                at.below(name.as_str(), |at| match credential {
-                    Credential::BasicAuth(basic) if basic.username.as_str().contains(':') => {
-                        at.below("username", |at| {
-                            at.error(Code::BadValue, "a user name has no ':' (RFC 7617)");
-                        });
-                    }
-                    Credential::JwtAuth(jwt) => jwt.check(at),
-                    _ => {}
-                });
-            }
-        });
-    }
-
     /// What each credential says whose request it is: by pointer, kind and text. Two consumers with
     /// the same could not be told apart.
     pub(crate) fn identities(&self) -> Vec<(String, &'static str, String)> {
@@ -301,24 +286,27 @@ impl Consumer {
     }
 }
 
-impl JwtAuth {
-    fn check(&self, at: &mut Reader<'_>) {
-        let algorithm = self.algorithm.as_str();
-        let (needed, other, extra) = if self.algorithm.is_symmetric() {
-            (("secret", self.secret.is_none()), "public_key", self.public_key.is_some())
-        } else {
-            (("public_key", self.public_key.is_none()), "secret", self.secret.is_some())
-        };
-        let (needed, missing) = needed;
-        if missing {
-            at.below(needed, |at| {
-                at.error(Code::MissingKey, format!("{algorithm} needs {needed:?}"));
-            });
-        }
-        if extra {
-            at.below(other, |at| {
-                at.error(Code::BadValue, format!("{algorithm} uses no {other:?}"));
-            });
-        }
+fn user_name(_: &Map<String, Value>, name: &Identifier, at: &mut Reader<'_>) {
+    if name.as_str().contains(':') {
+        at.below("username", |at| {
+            at.error(Code::BadValue, "a user name has no ':' (RFC 7617)");
+        });
+    }
+}
+
+/// A token is checked with the key that its algorithm takes, and has no other.
+fn jwt_keys(object: &Map<String, Value>, algorithm: &JwtAlgorithm, at: &mut Reader<'_>) {
+    let (needed, other) =
+        if algorithm.is_symmetric() { ("secret", "public_key") } else { ("public_key", "secret") };
+    let algorithm = algorithm.as_str();
+    if !object.contains_key(needed) {
+        at.below(needed, |at| {
+            at.error(Code::MissingKey, format!("{algorithm} needs {needed:?}"));
+        });
+    }
+    if object.contains_key(other) {
+        at.below(other, |at| {
+            at.error(Code::BadValue, format!("{algorithm} uses no {other:?}"));
+        });
     }
 }

@@ -134,9 +134,10 @@ impl Group {
         .expect("every key of a group has a default")
     }
 
-    /// Reports what a value cannot say about itself.
-    pub(crate) fn check(&self, name: &GroupName, at: &mut Reader<'_>) {
-        if self.promotion.from.contains(name) {
+    /// Reports what the document cannot say without the name of its group.
+    pub(crate) fn check(json: &Value, name: &GroupName, at: &mut Reader<'_>) {
+        let from = json.pointer("/promotion/from").and_then(Value::as_array);
+        if from.into_iter().flatten().any(|group| group == name.as_str()) {
             at.below("promotion", |at| {
                 at.below("from", |at| {
                     let message = format!("group {name} cannot be fed from itself");

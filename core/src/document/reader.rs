@@ -1,6 +1,7 @@
 //! Where a reading stands in a file, and what it has found so far.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
@@ -17,18 +18,20 @@ pub struct Reader<'a> {
     file: &'a str,
     pointer: String,
     findings: &'a mut Vec<Diagnostic>,
+    /// Places of references that stand for nothing.
+    unresolved: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
     /// The top of a file.
     pub fn new(file: &'a str, findings: &'a mut Vec<Diagnostic>) -> Self {
-        Self { file, pointer: String::new(), findings }
+        Self { file, pointer: String::new(), findings, unresolved: BTreeSet::new() }
     }
 
     /// Reports an error at this place.
     pub fn error(&mut self, code: Code, message: impl Into<String>) {
         let finding = Diagnostic::error(self.file, self.pointer.clone(), code, message);
-        self.findings.push(finding);
+        self.report(finding);
     }
 
     /// Reports an error at this place, with its remedy.
@@ -39,7 +42,25 @@ impl<'a> Reader<'a> {
         hint: impl Into<String>,
     ) {
         let finding = Diagnostic::error(self.file, self.pointer.clone(), code, message);
-        self.findings.push(finding.with_hint(hint));
+        self.report(finding.with_hint(hint));
+    }
+
+    /// Reports that the text at this place is a reference that stands for nothing. What else it may be
+    /// is not known, so that nothing more is said of it.
+    pub(super) fn unresolved(&mut self, message: String, hint: String) {
+        self.error_with_hint(Code::UnresolvedVariable, message, hint);
+        self.unresolved.insert(self.pointer.clone());
+    }
+
+    /// Whether every reference of the file stands for something.
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.unresolved.is_empty()
+    }
+
+    fn report(&mut self, finding: Diagnostic) {
+        if !self.unresolved.contains(&finding.pointer) {
+            self.findings.push(finding);
+        }
     }
 
     /// Reads further one step below this place.
@@ -156,6 +177,7 @@ impl<T: Shape> Shape for Vec<T> {
             .enumerate()
             .map(|(index, item)| at.below(&index.to_string(), |at| T::read(item, at)))
             .collect();
+        T::check_list(&items, at);
         items.into_iter().collect()
     }
 
@@ -176,6 +198,24 @@ fn each_item(json: &Value, form: impl Fn(&Value) -> Value) -> Value {
     match json {
         Value::Array(list) => list.iter().map(form).collect(),
         other => other.clone(),
+    }
+}
+
+/// Reports entries of a list that stand in it before; those that could not be read are nothing.
+pub(crate) fn repeated<'t>(
+    entries: impl Iterator<Item = Option<Cow<'t, str>>>,
+    at: &mut Reader<'_>,
+) {
+    let mut seen = BTreeMap::new();
+    for (index, entry) in entries.enumerate() {
+        let Some(entry) = entry else { continue };
+        if let Some(first) = seen.get(&entry) {
+            at.below(&index.to_string(), |at| {
+                let message = format!("{entry:?} stands already at {first}");
+                at.error_with_hint(Code::BadValue, message, "keep one of them");
+            });
+        }
+        seen.insert(entry, index);
     }
 }
 

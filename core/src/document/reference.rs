@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Reader;
 use super::group::VariableName;
-use crate::diagnostic::{Code, did_you_mean};
+use crate::diagnostic::did_you_mean;
 
 const VARIABLE: &str = "$var://";
 
@@ -55,7 +55,7 @@ pub fn resolve_variables(
                 let hint = did_you_mean(name, known)
                     .unwrap_or_else(|| format!("add {name:?} to the variables in group.json"));
                 let message = format!("the group has no variable {name:?}");
-                at.error_with_hint(Code::UnresolvedVariable, message, hint);
+                at.unresolved(message, hint);
             }
         }
         Value::Array(list) => {

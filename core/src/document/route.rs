@@ -1,8 +1,6 @@
 //! `services/<service>/routes/<route>.json`: one route of an HTTP service.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::group::Labels;
 use super::{Method, Plugins, Presence, Reader, Regex, Seconds, Shape, document, or};
@@ -51,6 +49,7 @@ document! {
         /// Blocks of which one must hold the client's address; empty: any address.
         "remote_addrs" remote_addrs: Vec<ipnet::IpNet> = or(json!([])),
     }
+    check header_names;
 }
 
 impl Match {
@@ -102,24 +101,25 @@ impl Shape for Predicate {
         let name: Option<String> = at.field(object, "name", &Presence::Required);
         if name.as_deref() == Some("") {
             at.below("name", |at| at.error(Code::BadName, "the name is empty"));
-            return None;
         }
-        let given: Vec<&str> =
-            TESTS.into_iter().filter(|test| object.contains_key(*test)).collect();
-        let [test] = given[..] else {
+        let given = TESTS.into_iter().filter(|test| object.contains_key(*test));
+        let mut tests: Vec<Option<Test>> = given
+            .map(|test| match test {
+                "value" => at.field(object, test, &Presence::Required).map(Test::Value),
+                "regex" => at.field(object, test, &Presence::Required).map(Test::Regex),
+                _ => at.field(object, test, &Presence::Required).map(Test::Present),
+            })
+            .collect();
+        if tests.len() != 1 {
             at.error_with_hint(
                 Code::BadValue,
-                format!("a predicate has exactly one test; this one has {}", given.len()),
+                format!("a predicate has exactly one test; this one has {}", tests.len()),
                 "give one of value, regex, present",
             );
             return None;
-        };
-        let test = match test {
-            "value" => at.field(object, test, &Presence::Required).map(Test::Value),
-            "regex" => at.field(object, test, &Presence::Required).map(Test::Regex),
-            _ => at.field(object, test, &Presence::Required).map(Test::Present),
-        };
-        Some(Self { name: name?, test: test? })
+        }
+        let name = name.filter(|name| !name.is_empty());
+        Some(Self { name: name?, test: tests.pop()?? })
     }
 
     fn schema() -> Value {
@@ -152,32 +152,17 @@ impl Shape for Predicate {
     }
 }
 
-impl Route {
-    /// Reports what a single value cannot say about itself.
-    pub(crate) fn check(&self, at: &mut Reader<'_>) {
-        at.below("paths", |at| {
-            if self.paths.is_empty() {
-                at.error_with_hint(
-                    Code::BadValue,
-                    "a route needs a path",
-                    "for all paths: [\"/*\"]",
-                );
-            }
-            repeated(self.paths.iter().map(PathPattern::as_str), at);
-        });
-        at.below("methods", |at| repeated(self.methods.iter().map(|method| method.as_str()), at));
-        at.below("match", |at| {
-            at.below("headers", |at| {
-                for (index, predicate) in self.matches.headers.iter().enumerate() {
-                    if !is_token(&predicate.name) {
-                        at.below(&index.to_string(), |at| {
-                            at.below("name", |at| {
-                                let message = format!("{:?} is not a header name", predicate.name);
-                                at.error(Code::BadName, message);
-                            });
-                        });
-                    }
-                }
+/// The names of headers, whatever else is wrong with their predicates.
+fn header_names(object: &Map<String, Value>, at: &mut Reader<'_>) {
+    let predicates = object.get("headers").and_then(Value::as_array);
+    for (index, predicate) in predicates.into_iter().flatten().enumerate() {
+        let name = predicate.get("name").and_then(Value::as_str);
+        let Some(name) = name.filter(|name| !name.is_empty() && !is_token(name)) else { continue };
+        at.below("headers", |at| {
+            at.below(&index.to_string(), |at| {
+                at.below("name", |at| {
+                    at.error(Code::BadName, format!("{name:?} is not a header name"));
+                });
             });
         });
     }
@@ -189,17 +174,4 @@ pub(super) fn is_token(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// Reports entries of a list that stand in it before.
-pub(crate) fn repeated<'a>(entries: impl Iterator<Item = &'a str>, at: &mut Reader<'_>) {
-    let mut seen = BTreeMap::new();
-    for (index, entry) in entries.enumerate() {
-        if let Some(first) = seen.insert(entry, index) {
-            at.below(&index.to_string(), |at| {
-                let message = format!("{entry:?} stands already at {first}");
-                at.error_with_hint(Code::BadValue, message, "keep one of them");
-            });
-        }
-    }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::checks::Checks;
+use super::reader::repeated;
 use super::reference::GATEWAY_PATTERN;
 use super::retry_on::RetryOn;
 use super::value::{SecondsOrNone, keyword};
@@ -61,6 +62,7 @@ document! {
         /// Health checks.
         "checks" checks: Checks = or(json!({})),
     }
+    check host_told(pass_host, upstream_host);
 }
 
 document! {
@@ -75,6 +77,7 @@ document! {
         /// The node's tier; a lower one is used only when no node of the higher ones can be.
         "priority" priority: i32 = or(0),
     }
+    check_list no_node_twice;
 }
 
 keyword! {
@@ -129,6 +132,8 @@ document! {
         /// The name of the header, cookie or query parameter to hash.
         "key" key: Option<String> = Presence::Absent,
     }
+    check only_hashes_hash(r#type);
+    check hash_key(r#type, hash_on, key);
 }
 
 keyword! {
@@ -199,6 +204,8 @@ document! {
         /// Name of the group's certificate to show to the node; empty: none is shown.
         "client_certificate" client_certificate: String = or(""),
     }
+    check trusted(ca);
+    check shown(client_certificate);
 }
 
 /// Where a node is: a host name, an IP address, or a `$env://` or `$file://` reference.
@@ -278,63 +285,52 @@ impl Runtime {
         Self::read(&json!({}), &mut Reader::new("runtime", &mut findings))
             .expect("every key of a runtime has a default")
     }
-
-    /// Reports what a single value cannot say about itself.
-    pub(crate) fn check(&self, at: &mut Reader<'_>) {
-        let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
-        at.below("hosts", |at| super::route::repeated(hosts.iter().map(String::as_str), at));
-        at.below("upstreams", |at| {
-            for (name, upstream) in &self.upstreams {
-                at.below(name.as_str(), |at| upstream.check(at));
-            }
-        });
-    }
 }
 
-impl Upstream {
-    fn check(&self, at: &mut Reader<'_>) {
-        let nodes: Vec<String> =
-            self.nodes.iter().map(|node| format!("{} {}", node.host.as_str(), node.port)).collect();
-        at.below("nodes", |at| super::route::repeated(nodes.iter().map(String::as_str), at));
-        let rewrites = self.pass_host == PassHost::Rewrite;
-        if rewrites == self.upstream_host.is_empty() {
-            at.below("upstream_host", |at| {
-                let message = if rewrites {
-                    "\"pass_host\": \"rewrite\" needs an upstream_host"
-                } else {
-                    "upstream_host is used only with \"pass_host\": \"rewrite\""
-                };
-                at.error(Code::BadValue, message);
-            });
+fn no_node_twice(nodes: &[Option<Node>], at: &mut Reader<'_>) {
+    let address = |node: &Node| format!("{} {}", node.host.as_str(), node.port).into();
+    repeated(nodes.iter().map(|node| node.as_ref().map(address)), at);
+}
+
+/// The host that nodes are told is given where it is used, and nowhere else.
+fn host_told(
+    _: &Map<String, Value>,
+    pass_host: &PassHost,
+    upstream_host: &str,
+    at: &mut Reader<'_>,
+) {
+    let rewrites = *pass_host == PassHost::Rewrite;
+    at.below("upstream_host", |at| {
+        if rewrites && upstream_host.is_empty() {
+            at.error(Code::BadValue, "\"pass_host\": \"rewrite\" needs an upstream_host");
+        } else if !rewrites && !upstream_host.is_empty() {
+            let message = "upstream_host is used only with \"pass_host\": \"rewrite\"";
+            at.error(Code::BadValue, message);
+        } else if rewrites && !is_host_and_port(upstream_host) {
+            at.error(Code::BadHost, format!("{upstream_host:?} is not a host name"));
         }
-        if rewrites && !self.upstream_host.is_empty() && !is_host_and_port(&self.upstream_host) {
-            at.below("upstream_host", |at| {
-                let message = format!("{:?} is not a host name", self.upstream_host);
-                at.error(Code::BadHost, message);
-            });
-        }
-        self.balancer.check(at);
-        at.below("checks", |at| self.checks.check(at));
-        if !self.tls.ca.is_empty() && !super::reference::is_gateway_reference(&self.tls.ca) {
-            at.below("tls", |at| {
-                at.below("ca", |at| {
-                    at.error_with_hint(
-                        Code::BadValue,
-                        "the certificates are given by reference",
-                        "write \"$file:///etc/ssl/upstream-ca.pem\" or \"$env://UPSTREAM_CA\"",
-                    );
-                });
-            });
-        }
-        if !self.tls.client_certificate.is_empty() {
-            at.below("tls", |at| {
-                at.below("client_certificate", |at| {
-                    if let Err(error) = self.tls.client_certificate.parse::<CertificateName>() {
-                        at.error(Code::BadName, error.to_string());
-                    }
-                });
-            });
-        }
+    });
+}
+
+fn trusted(_: &Map<String, Value>, ca: &str, at: &mut Reader<'_>) {
+    if ca.is_empty() || super::reference::is_gateway_reference(ca) {
+        return;
+    }
+    at.below("ca", |at| {
+        at.error_with_hint(
+            Code::BadValue,
+            "the certificates are given by reference",
+            "write \"$file:///etc/ssl/upstream-ca.pem\" or \"$env://UPSTREAM_CA\"",
+        );
+    });
+}
+
+fn shown(_: &Map<String, Value>, client_certificate: &str, at: &mut Reader<'_>) {
+    if client_certificate.is_empty() {
+        return;
+    }
+    if let Err(error) = client_certificate.parse::<CertificateName>() {
+        at.below("client_certificate", |at| at.error(Code::BadName, error.to_string()));
     }
 }
 
@@ -357,35 +353,40 @@ impl Runtime {
     }
 }
 
-impl Balancer {
-    fn check(&self, at: &mut Reader<'_>) {
-        at.below("balancer", |at| {
-            let hashes = self.r#type == BalancerType::Chash;
-            if !hashes && (self.hash_on.is_some() || self.key.is_some()) {
-                at.error(Code::BadValue, "hash_on and key are used only with \"type\": \"chash\"");
-            }
-            if !hashes {
-                return;
-            }
-            let keyed =
-                matches!(self.hash_on, Some(HashOn::Header | HashOn::Cookie | HashOn::Query));
-            match self.hash_on {
-                None => at.error_with_hint(
-                    Code::MissingKey,
-                    "a consistent hash needs hash_on",
-                    "one of header, cookie, query, remote_addr, uri",
-                ),
-                Some(HashOn::Consumer) => at.below("hash_on", |at| {
-                    at.error(Code::BadValue, "this version has no consumers to hash on");
-                }),
-                Some(_) if keyed == self.key.as_deref().unwrap_or("").is_empty() => {
-                    let message =
-                        if keyed { "hash_on needs a key" } else { "hash_on takes no key" };
-                    at.below("key", |at| at.error(Code::BadValue, message));
-                }
-                Some(_) => {}
-            }
-        });
+/// What only a consistent hash uses stands with it alone.
+fn only_hashes_hash(object: &Map<String, Value>, r#type: &BalancerType, at: &mut Reader<'_>) {
+    let told = ["hash_on", "key"].iter().any(|key| object.contains_key(*key));
+    if *r#type != BalancerType::Chash && told {
+        at.error(Code::BadValue, "hash_on and key are used only with \"type\": \"chash\"");
+    }
+}
+
+/// A consistent hash needs what it is taken of.
+fn hash_key(
+    _: &Map<String, Value>,
+    r#type: &BalancerType,
+    hash_on: &Option<HashOn>,
+    key: &Option<String>,
+    at: &mut Reader<'_>,
+) {
+    if *r#type != BalancerType::Chash {
+        return;
+    }
+    let keyed = matches!(hash_on, Some(HashOn::Header | HashOn::Cookie | HashOn::Query));
+    match hash_on {
+        None => at.error_with_hint(
+            Code::MissingKey,
+            "a consistent hash needs hash_on",
+            "one of header, cookie, query, remote_addr, uri",
+        ),
+        Some(HashOn::Consumer) => at.below("hash_on", |at| {
+            at.error(Code::BadValue, "this version has no consumers to hash on");
+        }),
+        Some(_) if keyed == key.as_deref().unwrap_or("").is_empty() => {
+            let message = if keyed { "hash_on needs a key" } else { "hash_on takes no key" };
+            at.below("key", |at| at.error(Code::BadValue, message));
+        }
+        Some(_) => {}
     }
 }
 

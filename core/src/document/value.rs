@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::reader::repeated;
 use super::{Reader, Shape, schema};
 use crate::diagnostic::{Code, did_you_mean};
 use crate::limits;
@@ -107,6 +108,14 @@ impl Shape for crate::pattern::PathPattern {
         at.parsed(json, if is_regex { Code::BadRegex } else { Code::BadPath })
     }
 
+    fn check_list(entries: &[Option<Self>], at: &mut Reader<'_>) {
+        if entries.is_empty() {
+            at.error_with_hint(Code::BadValue, "a route needs a path", "for all paths: [\"/*\"]");
+        }
+        let texts = entries.iter().map(|entry| entry.as_ref().map(|path| path.as_str().into()));
+        repeated(texts, at);
+    }
+
     fn schema() -> Value {
         schema::text(r"^(~[\s\S]*|/[!-~]*)$")
     }
@@ -168,6 +177,11 @@ macro_rules! keyword {
                         None
                     }
                 }
+            }
+
+            fn check_list(entries: &[Option<Self>], at: &mut $crate::document::Reader<'_>) {
+                let words = entries.iter().map(|entry| entry.map(|word| word.as_str().into()));
+                $crate::document::reader::repeated(words, at);
             }
 
             fn schema() -> serde_json::Value {

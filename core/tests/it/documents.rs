@@ -123,6 +123,133 @@ fn findings() {
     }
 }
 
+/// Each row: a file with several defects, and the findings as `pointer code`: none hides another, and
+/// nothing is said that only follows from another.
+#[test]
+fn all_findings_of_a_file_at_once() {
+    let table: &[(&str, Value, &[&str])] = &[
+        (
+            "services/a/routes/r.json",
+            json!({"paths": ["$var://nope", "a", "/b", "/b"], "methods": ["GET", "get", "GET"],
+                "priority": "x", "upstream": "$var://nope", "match": {
+                    "headers": [{"name": "a b", "value": 1}, {"name": "", "regex": "("}],
+                    "cookies": [{"name": "$var://nope", "value": "1", "present": "no"}]}}),
+            &[
+                "/match/cookies/0 bad_value",
+                "/match/cookies/0/name unresolved_variable",
+                "/match/cookies/0/present wrong_type",
+                "/match/headers/0/name bad_name",
+                "/match/headers/0/value wrong_type",
+                "/match/headers/1/name bad_name",
+                "/match/headers/1/regex bad_regex",
+                "/methods/1 bad_value",
+                "/methods/2 bad_value",
+                "/paths/0 unresolved_variable",
+                "/paths/1 bad_path",
+                "/paths/3 bad_value",
+                "/priority wrong_type",
+                "/upstream unresolved_variable",
+            ],
+        ),
+        ("services/a/routes/r.json", json!({"paths": ["a"]}), &["/paths/0 bad_path"]),
+        (
+            "services/a/routes/r.json",
+            json!({"paths": ["/a"], "match": {"headers": [{"name": "$var://nope", "value": "1"}]}}),
+            &["/match/headers/0/name unresolved_variable"],
+        ),
+        (
+            "runtime/a.json",
+            json!({"hosts": ["A.com", 1, "a.com", "$var://nope"], "upstreams": {"default": {
+                "nodes": [
+                    {"host": "$var://nope", "port": 80}, {"host": "$var://nope", "port": 80},
+                    {"host": "a", "port": 80}, {"host": "a", "port": "80"}, {"host": "a", "port": 80}],
+                "pass_host": "rewrit", "upstream_host": "a b",
+                "balancer": {"type": "chsh", "hash_on": "header"},
+                "checks": {"passive": {"type": "tpc"}, "panic_threshold": 101},
+                "tls": {"verify": 1, "client_certificate": "No"}}}}),
+            &[
+                "/hosts/1 wrong_type",
+                "/hosts/2 bad_value",
+                "/hosts/3 unresolved_variable",
+                "/upstreams/default/balancer/type bad_value",
+                "/upstreams/default/checks/panic_threshold bad_value",
+                "/upstreams/default/checks/passive missing_key",
+                "/upstreams/default/checks/passive/type bad_value",
+                "/upstreams/default/nodes/0/host unresolved_variable",
+                "/upstreams/default/nodes/1/host unresolved_variable",
+                "/upstreams/default/nodes/3/port wrong_type",
+                "/upstreams/default/nodes/4 bad_value",
+                "/upstreams/default/pass_host bad_value",
+                "/upstreams/default/tls/client_certificate bad_name",
+                "/upstreams/default/tls/verify wrong_type",
+            ],
+        ),
+        (
+            "runtime/a.json",
+            json!({"upstreams": {"default": {"pass_host": "rewrite", "upstream_host": "$var://nope",
+                "checks": {"active": {"http_path": "x", "host": "a b", "timeout": 0,
+                    "headers": {"a b": "1", "c": 1, "d": "\n"}}}}}}),
+            &[
+                "/upstreams/default/checks/active/headers/a b bad_name",
+                "/upstreams/default/checks/active/headers/c wrong_type",
+                "/upstreams/default/checks/active/headers/d bad_value",
+                "/upstreams/default/checks/active/host bad_host",
+                "/upstreams/default/checks/active/http_path bad_path",
+                "/upstreams/default/checks/active/timeout bad_value",
+                "/upstreams/default/upstream_host unresolved_variable",
+            ],
+        ),
+        (
+            "certificates/a.json",
+            json!({"snis": ["a.com", "10.0.0.1", "A.com", "a b"], "certificate": 1}),
+            &[
+                "/certificate wrong_type",
+                "/private_key missing_key",
+                "/snis/1 bad_host",
+                "/snis/2 bad_value",
+                "/snis/3 bad_host",
+            ],
+        ),
+        (
+            "consumers/a.json",
+            json!({"labels": 1, "credentials": {
+                "a": {"type": "basic-auth", "username": "a:b", "password": "secret"},
+                "b": {"type": "jwt-auth", "key": 1, "public_key": "$env://KEY"},
+                "c": {"type": "jwt-auth", "key": "c", "algorithm": "HS1", "public_key": "x"}}}),
+            &[
+                "/credentials/a/password inline_secret",
+                "/credentials/a/username bad_value",
+                "/credentials/b/key wrong_type",
+                "/credentials/b/public_key bad_value",
+                "/credentials/b/secret missing_key",
+                "/credentials/c/algorithm bad_value",
+                "/credentials/c/public_key bad_pem",
+                "/labels wrong_type",
+            ],
+        ),
+        (
+            "group.json",
+            json!({"labels": 1, "promotion": {"from": ["validate"], "direct_edits": "no"}}),
+            &[
+                "/labels wrong_type",
+                "/promotion/direct_edits bad_value",
+                "/promotion/from bad_value",
+            ],
+        ),
+    ];
+    let f = Fixture::new();
+    for (file, document, expected) in table {
+        let mut files = BTreeMap::from([
+            ("services/a/service.json".to_owned(), json!({})),
+            ("runtime/a.json".to_owned(), json!({})),
+        ]);
+        files.insert((*file).to_owned(), document.clone());
+        let findings = f.repository.validate(None, &files).expect("validated");
+        let told = findings.iter().map(|found| format!("{} {}", found.pointer, found.code));
+        assert_eq!(told.collect::<Vec<_>>(), *expected, "{file}: {findings:#?}");
+    }
+}
+
 /// Each row: a route, a runtime, and the findings as `file pointer code`: what one names and the other
 /// lacks is told, whatever else is wrong with either.
 #[test]

@@ -314,6 +314,13 @@ fn upstream() -> BoxedStrategy<Value> {
             ]),
         ),
     );
+    let nodes = vec(node, 0..3)
+        .prop_map(|mut nodes| {
+            let mut ports = std::collections::BTreeSet::new();
+            nodes.retain(|node| ports.insert(node["port"].as_u64()));
+            Value::from(nodes)
+        })
+        .boxed();
     let balancer = prop_oneof![
         object(vec![("type", one_of(&["roundrobin", "least_conn", "ewma", "p2c"]))]),
         Just(json!({"key": "k", "type": "chash", "hash_on": "header"})),
@@ -332,7 +339,7 @@ fn upstream() -> BoxedStrategy<Value> {
         ("balancer", balancer.boxed()),
         ("pass_host", one_of(&["pass", "node"])),
         ("scheme", one_of(&["http", "https", "h2c", "grpc", "grpcs"])),
-        ("nodes", vec(node, 0..3).prop_map(Value::from).boxed()),
+        ("nodes", nodes),
     ])
 }
 

@@ -4,6 +4,8 @@
 
 mod history;
 
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -68,7 +70,9 @@ fn route() -> impl Strategy<Value = Value> {
         3 => proptest::sample::subsequence(vec!["GET", "POST", "PUT", "PURGE"], 1..3),
     ];
     let conditions = prop_oneof![2 => Just(json!({})), 1 => conditions()];
-    (vec(pattern(), 1..5), methods, -1..2, conditions, prop::bool::weighted(0.95)).prop_map(
+    // A route has each path once.
+    let paths = vec(pattern(), 1..5).prop_map(|paths| paths.into_iter().collect::<BTreeSet<_>>());
+    (paths, methods, -1..2, conditions, prop::bool::weighted(0.95)).prop_map(
         |(paths, methods, priority, conditions, enabled)| {
             json!({"paths": paths, "methods": methods, "priority": priority, "match": conditions, "enabled": enabled})
         },
