@@ -49,6 +49,12 @@ pub trait Shape: Sized {
     /// The typed value, or nothing after at least one finding was reported.
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self>;
 
+    /// What a key means that is absent, of a type that can be: a key that is there has a value.
+    #[must_use]
+    fn absent() -> Option<Self> {
+        None
+    }
+
     /// Reports what the entries of a list are together; those that could not be read are nothing.
     fn check_list(_entries: &[Option<Self>], _at: &mut Reader<'_>) {}
 

@@ -151,12 +151,12 @@ fn write_whole(
         }
     }
     match object.shift_remove("runtime") {
-        None | Some(Value::Null) => {}
+        None => {}
         Some(runtime) => draft.put(desk, &runtime_path(service), &runtime)?,
     }
     let file = service_path(service);
     match object.shift_remove("routes") {
-        None | Some(Value::Null) => {}
+        None => {}
         Some(Value::Object(routes)) => {
             for (name, route) in routes {
                 match name.parse::<RouteName>() {

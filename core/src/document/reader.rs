@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
             (Some(value), _) | (None, Presence::Default(value)) => {
                 self.below(key, |at| T::read(value, at))
             }
-            (None, Presence::Absent) => T::read(&Value::Null, self),
+            (None, Presence::Absent) => T::absent(),
             (None, Presence::Required) => {
                 self.below(key, |at| at.error(Code::MissingKey, format!("{key:?} is needed")));
                 None
@@ -222,7 +222,11 @@ pub(crate) fn repeated<'t>(
 /// Absent means nothing; only [`Presence::Absent`] fields have this type.
 impl<T: Shape> Shape for Option<T> {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
-        if json.is_null() { Some(None) } else { T::read(json, at).map(Some) }
+        T::read(json, at).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
     }
 
     fn expand(json: &Value) -> Value {

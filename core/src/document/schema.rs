@@ -1,8 +1,7 @@
 //! JSON Schemas of the documents, for editors: completion, descriptions, and errors while typing.
 //!
 //! Made from the declarations of the documents ([`Shape::schema`]), so that there is one truth. A
-//! schema says what a document alone can say, and refuses nothing that the reader takes (but a null in
-//! the place of a key that may be absent, which files have no reason to hold); what it cannot
+//! schema says what a document alone can say, and refuses nothing that the reader takes; what it cannot
 //! say, such as references between documents, is said by validation. A repository's copies are
 //! `repo-template/schema/`, see [`crate::template`].
 

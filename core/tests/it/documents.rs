@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use refgate_core::document::{Group, Route, Runtime, Shape, canonical_bytes};
 use serde_json::{Value, json};
 
-use crate::support::Fixture;
+use crate::support::{Fixture, httpbin};
 
 /// Each row: a file, its text, and the findings as `pointer code` in order.
 #[test]
@@ -39,6 +39,12 @@ fn findings() {
         (route, r#"{"paths": ["/a"], "upstream": "defualt"}"#, &["/upstream unknown_upstream"]),
         (route, r#"{"paths": ["/a"], "priority": 1.5}"#, &["/priority bad_value"]),
         (route, r#"{"paths": ["/a"], "timeout": {"read": 0}}"#, &["/timeout/read bad_value"]),
+        (route, r#"{"paths": ["/a"], "timeout": null}"#, &["/timeout wrong_type"]),
+        (
+            route,
+            r#"{"paths": ["/a"], "timeout": {"read": null}, "methods": null}"#,
+            &["/methods wrong_type", "/timeout/read wrong_type"],
+        ),
         (route, r#"{"paths": ["~["]}"#, &["/paths/0 bad_regex"]),
         (
             route,
@@ -90,6 +96,11 @@ fn findings() {
             runtime,
             r#"{"upstreams": {"default": {"retry_on": ["404x"]}}}"#,
             &["/upstreams/default/retry_on/0 bad_value"],
+        ),
+        (
+            runtime,
+            r#"{"upstreams": {"default": {"retries": null}, "other": null}}"#,
+            &["/upstreams/default/retries wrong_type", "/upstreams/other wrong_type"],
         ),
         (
             runtime,
@@ -448,6 +459,39 @@ fn routes_that_tie() {
                 "{finding}"
             );
         }
+    }
+}
+
+/// A null takes a key away in a patch, and is nothing that a key can be.
+#[test]
+fn null_is_for_patches() {
+    let f = Fixture::new();
+    let mut service = httpbin();
+    service["routes"]["get-headers"]["timeout"] = json!({"read": 5});
+    service["runtime"]["upstreams"]["default"]["retries"] = json!(2);
+    f.put("test", "httpbin", service.clone()).expect("put");
+    let patch = json!({
+        "routes": {"get-headers": {"timeout": null, "priority": null}},
+        "runtime": {"upstreams": {"default": {"retries": null}}}
+    });
+    assert!(f.patch("test", "httpbin", patch).expect("patched").changed);
+    assert!(!f.put("test", "httpbin", httpbin()).expect("put").changed, "it is as if never there");
+
+    let table = [
+        ("/routes/get-headers/timeout", "services/httpbin/routes/get-headers.json /timeout"),
+        ("/runtime/upstreams/default/retries", "runtime/httpbin.json /upstreams/default/retries"),
+        ("/routes/get-headers", "services/httpbin/routes/get-headers.json "),
+        ("/routes", "services/httpbin/service.json /routes"),
+        ("/runtime", "runtime/httpbin.json "),
+    ];
+    for (pointer, place) in table {
+        let mut with_null = service.clone();
+        *with_null.pointer_mut(pointer).expect(pointer) = Value::Null;
+        let refused = f.put("test", "httpbin", with_null).expect_err("refused");
+        let told = refused.diagnostics().iter();
+        let told: Vec<_> =
+            told.map(|one| format!("{} {} {}", one.file, one.pointer, one.code)).collect();
+        assert_eq!(told, [format!("{place} wrong_type")], "{refused}");
     }
 }
 
