@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::route::is_token;
-use super::value::keyword;
+use super::value::{keyword, written_whole};
 use super::{Presence, Reader, Seconds, Shape, document, or};
 use crate::diagnostic::Code;
 
@@ -147,6 +147,8 @@ impl Shape for Threshold {
     fn schema() -> Value {
         json!({"type": "integer", "minimum": 0, "maximum": 254})
     }
+
+    written_whole!();
 }
 
 /// A share in percent.
@@ -162,6 +164,8 @@ impl Shape for Percent {
     fn schema() -> Value {
         json!({"type": "integer", "minimum": 0, "maximum": 100})
     }
+
+    written_whole!();
 }
 
 /// The status of a final answer.
@@ -177,6 +181,8 @@ impl Shape for Status {
     fn schema() -> Value {
         json!({"type": "integer", "minimum": 200, "maximum": 599})
     }
+
+    written_whole!();
 }
 
 fn passive_beside_active(object: &Map<String, Value>, at: &mut Reader<'_>) {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use super::schema::Key;
+use super::value::whole;
 use super::{Presence, Shape};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::json::join;
@@ -145,13 +146,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The whole number at this place, within `least..=most`.
+    /// The whole number at this place, within `least..=most`; 80.0 is one.
     pub fn integer(&mut self, json: &Value, least: i64, most: i64) -> Option<i64> {
         let Some(number) = json.as_number() else {
             self.wrong_type("a whole number", json);
             return None;
         };
-        match number.as_i64().filter(|value| (least..=most).contains(value)) {
+        match whole(number).filter(|value| (least..=most).contains(value)) {
             Some(value) => Some(value),
             None => {
                 let message = format!("{number} is not a whole number from {least} to {most}");

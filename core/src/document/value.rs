@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::reader::repeated;
 use super::{Reader, Shape, schema};
@@ -36,6 +36,34 @@ impl Shape for String {
     }
 }
 
+/// The whole number that a number is, however it is written.
+pub(super) fn whole(number: &Number) -> Option<i64> {
+    let exact = |number: &f64| number.fract() == 0.0 && number.abs() < 1e15;
+    number.as_i64().or_else(|| {
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and in range")]
+        number.as_f64().filter(exact).map(|number| number as i64)
+    })
+}
+
+/// 80.0 and 80 are the same number: without a fraction is canonical.
+pub(super) fn without_fraction(json: &Value) -> Value {
+    json.as_number().and_then(whole).map_or_else(|| json.clone(), Value::from)
+}
+
+/// The forms of numbers, for their [`Shape`].
+macro_rules! written_whole {
+    () => {
+        fn expand(json: &serde_json::Value) -> serde_json::Value {
+            $crate::document::value::without_fraction(json)
+        }
+
+        fn canonical(json: &serde_json::Value) -> serde_json::Value {
+            $crate::document::value::without_fraction(json)
+        }
+    };
+}
+pub(super) use written_whole;
+
 /// Free JSON, for parts whose meaning another layer checks.
 impl Shape for Value {
     fn read(json: &Value, _at: &mut Reader<'_>) -> Option<Self> {
@@ -56,6 +84,8 @@ impl Shape for i32 {
     fn schema() -> Value {
         json!({"type": "integer", "minimum": Self::MIN, "maximum": Self::MAX})
     }
+
+    written_whole!();
 }
 
 /// Sizes, weights and counts: up to 2^31 - 1.
@@ -68,6 +98,8 @@ impl Shape for u32 {
     fn schema() -> Value {
         json!({"type": "integer", "minimum": 0, "maximum": limits::COUNT})
     }
+
+    written_whole!();
 }
 
 /// A port: 1 to 65535.
@@ -80,6 +112,8 @@ impl Shape for u16 {
     fn schema() -> Value {
         json!({"type": "integer", "minimum": 1, "maximum": Self::MAX})
     }
+
+    written_whole!();
 }
 
 macro_rules! shape_by_parsing {
@@ -256,25 +290,7 @@ impl Shape for Seconds {
         json!({"type": "number", "exclusiveMinimum": 0, "maximum": limits::SECONDS})
     }
 
-    fn expand(json: &Value) -> Value {
-        whole_number(json)
-    }
-
-    fn canonical(json: &Value) -> Value {
-        whole_number(json)
-    }
-}
-
-/// 6.0 and 6 are the same time: the whole number is canonical.
-fn whole_number(json: &Value) -> Value {
-    match json.as_f64() {
-        Some(number) if number.fract() == 0.0 && (0.0..1e15).contains(&number) => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-            let whole = number as u64;
-            Value::from(whole)
-        }
-        _ => json.clone(),
-    }
+    written_whole!();
 }
 
 /// A span of time in seconds where 0 means none.
@@ -293,13 +309,7 @@ impl Shape for SecondsOrNone {
         json!({"type": "number", "minimum": 0, "maximum": limits::SECONDS})
     }
 
-    fn expand(json: &Value) -> Value {
-        whole_number(json)
-    }
-
-    fn canonical(json: &Value) -> Value {
-        whole_number(json)
-    }
+    written_whole!();
 }
 
 /// A regular expression in linear time that matches a whole value.

@@ -38,6 +38,14 @@ fn findings() {
         (route, r#"{"paths": ["/a"], "upstream": "A"}"#, &["/upstream bad_name"]),
         (route, r#"{"paths": ["/a"], "upstream": "defualt"}"#, &["/upstream unknown_upstream"]),
         (route, r#"{"paths": ["/a"], "priority": 1.5}"#, &["/priority bad_value"]),
+        (route, r#"{"paths": ["/a"], "priority": -1.0}"#, &[]),
+        (route, r#"{"paths": ["/a"], "priority": 1e300}"#, &["/priority bad_value"]),
+        (
+            runtime,
+            r#"{"upstreams": {"default": {"nodes": [{"host": "a", "port": 80.0, "weight": 1e2}],
+                "retries": 2.0, "checks": {"active": {"port": 8e3}, "panic_threshold": 50.0}}}}"#,
+            &[],
+        ),
         (route, r#"{"paths": ["/a"], "timeout": {"read": 0}}"#, &["/timeout/read bad_value"]),
         (route, r#"{"paths": ["/a"], "timeout": null}"#, &["/timeout wrong_type"]),
         (
@@ -504,6 +512,13 @@ fn canonical_form() {
         \"nodes\": [\n        {\n          \"host\": \"A\",\n          \"port\": 80\n        }\n      ],\n      \
         \"timeout\": {\n        \"read\": 5\n      }\n    }\n  }\n}\n";
     assert_eq!(String::from_utf8_lossy(&canonical_bytes::<Runtime>(&written)), expected);
+    let whole = json!({"upstreams": {"default": {"nodes": [{"host": "a", "port": 80.0, "weight": 1e2,
+        "priority": -2.0}], "retries": 1.0, "checks": {"active": {"healthy": {"successes": 2.0,
+        "http_statuses": [200.0]}}, "panic_threshold": 50.0}}}});
+    let written = json!({"upstreams": {"default": {"nodes": [{"host": "a", "port": 80, "priority": -2}],
+        "retries": 1, "checks": {"active": {"healthy": {"http_statuses": [200]}}}}}});
+    assert_eq!(Runtime::canonical(&whole), written);
+    assert_eq!(Runtime::expand(&whole), Runtime::expand(&written));
     let table = [
         json!({"paths": ["/a"]}),
         json!({"match": {"headers": [{"value": "1", "name": "x"}]}, "paths": ["/a"], "priority": 3}),

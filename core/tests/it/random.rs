@@ -4,6 +4,7 @@
 mod objects;
 
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use proptest::collection::{btree_map, vec};
@@ -214,8 +215,17 @@ fn seconds() -> BoxedStrategy<Value> {
     .boxed()
 }
 
+/// Written with a fraction of nothing now and then.
+fn whole(range: RangeInclusive<i64>) -> BoxedStrategy<Value> {
+    let written = |(number, fraction): (i64, bool)| match i32::try_from(number) {
+        Ok(number) if fraction => Value::from(f64::from(number)),
+        _ => Value::from(number),
+    };
+    (range, any::<bool>()).prop_map(written).boxed()
+}
+
 fn number(most: u32) -> BoxedStrategy<Value> {
-    (0..=most).prop_map(Value::from).boxed()
+    whole(0..=i64::from(most))
 }
 
 fn group() -> BoxedStrategy<Value> {
@@ -279,7 +289,7 @@ fn route() -> BoxedStrategy<Value> {
         ("timeout", timeout),
         ("upstream", one_of(&["default", "other"])),
         ("match", matches),
-        ("priority", any::<i32>().prop_map(Value::from).boxed()),
+        ("priority", whole(i64::from(i32::MIN)..=i64::from(i32::MAX))),
         ("methods", some_of(&["GET", "HEAD", "PURGE"], 0)),
         ("enabled", flag()),
         ("labels", labels()),
@@ -304,12 +314,12 @@ fn runtime() -> BoxedStrategy<Value> {
 fn upstream() -> BoxedStrategy<Value> {
     let node = with(
         "port",
-        (1..=65_535_u32).prop_map(Value::from).boxed(),
+        whole(1..=65_535),
         with(
             "host",
             one_of(&["httpbin.org", "10.0.0.7", "::1", "$env://HOST"]),
             object(vec![
-                ("priority", any::<i32>().prop_map(Value::from).boxed()),
+                ("priority", whole(i64::from(i32::MIN)..=i64::from(i32::MAX))),
                 ("weight", number(1000)),
             ]),
         ),
@@ -317,7 +327,7 @@ fn upstream() -> BoxedStrategy<Value> {
     let nodes = vec(node, 0..3)
         .prop_map(|mut nodes| {
             let mut ports = std::collections::BTreeSet::new();
-            nodes.retain(|node| ports.insert(node["port"].as_u64()));
+            nodes.retain(|node| ports.insert(node["port"].as_f64().map(f64::to_bits)));
             Value::from(nodes)
         })
         .boxed();
