@@ -47,12 +47,6 @@ pub fn normalise(path: &str, slashes: EncodedSlashes) -> Result<Cow<'_, str>, Pa
     without_dot_segments(&decoded).map(Cow::Owned)
 }
 
-/// Whether a path is what [`normalise`] would make of it.
-#[must_use]
-pub fn is_normal(path: &str) -> bool {
-    normalise(path, EncodedSlashes::Keep).is_ok_and(|normal| normal == path)
-}
-
 /// Nothing in the path needs a second look. `/.` may begin an innocent name: that only costs time.
 fn is_plainly_normal(path: &[u8]) -> bool {
     let mut before = 0;

@@ -85,9 +85,6 @@ fn parse(text: &str) -> Result<PathPattern, String> {
     if body.contains('*') {
         return Err("'*' may only stand at the end".to_owned());
     }
-    if body.contains(['?', '#']) {
-        return Err("a path has no '?' and no '#'".to_owned());
-    }
     let mut tokens = Vec::with_capacity(body.len() + 1);
     let mut parameters: Vec<String> = Vec::new();
     // The literal text with every parameter as one plain letter, to see whether it is normal.
@@ -128,7 +125,11 @@ fn parse(text: &str) -> Result<PathPattern, String> {
 /// Longest pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = limits::PATTERN_BYTES;
 
-fn check_literal(literal: &str) -> Result<(), String> {
+/// Whether requests have this text in their paths as it is written; if not, says why.
+pub(crate) fn check_literal(literal: &str) -> Result<(), String> {
+    if literal.contains(['?', '#']) {
+        return Err("a path has no '?' and no '#'".to_owned());
+    }
     if let Some(other) = literal.chars().find(|c| !c.is_ascii_graphic()) {
         let mut bytes = [0; 4];
         let encoded: String =

@@ -14,7 +14,7 @@ use super::{Presence, Reader, Seconds, Shape, document, or, schema};
 use crate::diagnostic::Code;
 use crate::host::HostPattern;
 use crate::name::{CertificateName, UpstreamName};
-use crate::path;
+use crate::pattern::check_literal;
 
 document! {
     /// The runtime of a service in a group.
@@ -255,25 +255,31 @@ impl PathPrefix {
 impl Shape for PathPrefix {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let text = at.text(json)?;
-        let plain = !text.ends_with('/') && !text.contains(['*', '{', '}', '?', '#']);
         if text.len() > crate::limits::PATH_PREFIX_BYTES {
             let most = crate::limits::PATH_PREFIX_BYTES;
             at.error(Code::BadPath, format!("the path prefix is longer than {most} bytes"));
             return None;
         }
-        if text.is_empty() || (plain && path::is_normal(text)) {
-            return Some(Self(text.to_owned()));
+        let checked = if text.is_empty() {
+            Ok(())
+        } else if text.ends_with('/') {
+            Err("it ends in '/'".to_owned())
+        } else if text.contains(['*', '{', '}']) {
+            Err("it is literal: no '*', no '{' and no '}'".to_owned())
+        } else {
+            check_literal(text)
+        };
+        if let Err(reason) = checked {
+            let message = format!("{text:?} is not a path prefix: {reason}");
+            let hint = "write it as requests have it in their paths, such as /api";
+            at.error_with_hint(Code::BadPath, message, hint);
+            return None;
         }
-        at.error_with_hint(
-            Code::BadPath,
-            format!("{text:?} is not a path prefix"),
-            "it begins with '/', does not end in one, and has no '*', '{' or escapes to normalise",
-        );
-        None
+        Some(Self(text.to_owned()))
     }
 
     fn schema() -> Value {
-        schema::text("^(/[^*{}?#]*[^*{}?#/])?$")
+        schema::text(r##"^(/[!"$-)+->@-\[\]-z|~]*[!"$-)+-.0->@-\[\]-z|~])?$"##)
     }
 }
 

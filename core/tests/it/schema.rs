@@ -139,6 +139,7 @@ fn what_is_sound_is_taken() {
                 "tls": {"ca": "$file:///ca.pem"}}}}),
         ),
         ("runtime.json", json!({"path_prefix": ""})),
+        ("runtime.json", json!({"path_prefix": "/%C3%A9/a%20b/~!$&'()+,;=:@-._|\"<>[]^`"})),
         (
             "consumer.json",
             json!({"credentials": {
@@ -205,6 +206,10 @@ fn what_the_reader_refuses_for_its_shape_the_schema_refuses() {
         ("runtime.json", json!({"path_prefix": "/a/"})),
         ("runtime.json", json!({"path_prefix": "/"})),
         ("runtime.json", json!({"path_prefix": "a"})),
+        ("runtime.json", json!({"path_prefix": "/a b"})),
+        ("runtime.json", json!({"path_prefix": "/é"})),
+        ("runtime.json", json!({"path_prefix": "/a\\b"})),
+        ("runtime.json", json!({"path_prefix": "/a*"})),
         ("runtime.json", json!({"upstreams": {"U": {}}})),
         ("runtime.json", upstream(json!({"scheme": "ftp"}))),
         ("runtime.json", upstream(json!({"retry_on": ["404x"]}))),
