@@ -96,10 +96,32 @@ pub struct ServiceConfig {
     /// What the group owns about it; every default where the group has said nothing.
     pub runtime: Runtime,
     runtime_file: Option<Oid>,
-    uses_variables: bool,
+    takes: GroupParts,
     /// Which hosts and patterns its routes claim; none when it is not live.
     pub(crate) claims: Vec<Claim>,
     pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// The parts of `group.json` that the meaning of a service can depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct GroupParts {
+    variables: bool,
+    encoded_slashes: bool,
+}
+
+impl GroupParts {
+    /// Those that are not the same in two documents.
+    fn that_differ(one: &Group, other: &Group) -> Self {
+        Self {
+            variables: one.variables != other.variables,
+            encoded_slashes: one.http.encoded_slashes != other.http.encoded_slashes,
+        }
+    }
+
+    /// Whether any part is one of both.
+    fn meet(self, other: Self) -> bool {
+        self.variables && other.variables || self.encoded_slashes && other.encoded_slashes
+    }
 }
 
 /// Whether a service takes requests in a group, and if not, why.

@@ -29,6 +29,9 @@ pub enum PathError {
     AboveRoot,
 }
 
+/// A slash that separates nothing, in normal form.
+pub const ENCODED_SLASH: &str = "%2F";
+
 /// The normal form of `path`, which has neither query nor fragment.
 ///
 /// Escapes of unreserved characters are decoded, other escapes get upper-case digits, `//` becomes

@@ -8,7 +8,7 @@ use git2::Oid;
 use super::object::{self, ObjectFolders};
 use super::read::{fits, read_document, read_group, read_service};
 use super::survey::{self, SchemaName};
-use super::{Basis, Folders, GroupConfig, Loaded, runtime_path};
+use super::{Basis, Folders, GroupConfig, GroupParts, Loaded, runtime_path};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Group, Runtime};
 use crate::name::{CommitId, GroupName, ServiceName};
@@ -190,6 +190,9 @@ impl Loader<'_, '_> {
         let (group, group_faulty) = self.group(name, previous)?;
         // Entries without a place are findings each time, so that they are looked for each time.
         let basis = previous.filter(|before| before.basis.folders.is_some());
+        let group_changed = previous
+            .map(|before| GroupParts::that_differ(&before.group, &group))
+            .unwrap_or_default();
         let before = basis.and_then(|before| before.basis.folders).unwrap_or_default();
         let mut users = basis.map(|before| before.certificate_users.clone()).unwrap_or_default();
         let (mut changed, all_placed) = self.changed(before, folders)?;
@@ -198,8 +201,8 @@ impl Loader<'_, '_> {
         if let Some(before) = basis {
             let again = before.basis.faulty.iter().cloned();
             changed.extend(again.map(|service| (service, Places::default())));
-            if before.group.variables != group.variables {
-                let users = services.values().filter(|service| service.uses_variables);
+            if group_changed != GroupParts::default() {
+                let users = services.values().filter(|service| service.takes.meet(group_changed));
                 changed.extend(users.map(|user| (user.name.clone(), Places::default())));
             }
         }
@@ -227,8 +230,7 @@ impl Loader<'_, '_> {
             let kept = previous.and_then(|before| before.services.get(&service)).filter(|kept| {
                 kept.content.0 == content
                     && kept.runtime_file == places.runtime
-                    && (!kept.uses_variables
-                        || previous.is_some_and(|before| before.group.variables == group.variables))
+                    && !kept.takes.meet(group_changed)
             });
             let read = match kept {
                 Some(kept) => Some(Arc::clone(kept)),

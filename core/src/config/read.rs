@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use git2::Oid;
 use serde_json::Value;
 
-use super::{Live, ServiceConfig, live, route_path, runtime_path, service_path, survey};
+use super::{
+    GroupParts, Live, ServiceConfig, live, route_path, runtime_path, service_path, survey,
+};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::reference::{resolve_variables, uses_variables};
-use crate::document::{Group, Reader, Route, Runtime, Service, Shape, parse_file};
+use crate::document::{EncodedSlashes, Group, Reader, Route, Runtime, Service, Shape, parse_file};
 use crate::json::MAX_FILE_BYTES;
 use crate::name::{ContentId, GroupName, RouteName, ServiceName, UpstreamName};
+use crate::path::ENCODED_SLASH;
+use crate::pattern::PathPattern;
 use crate::store::StoreError;
 use crate::store::objects::{EntryKind, Objects};
 use crate::validate;
@@ -89,7 +93,7 @@ fn typed<T: Shape>(
     group: &Group,
     findings: &mut Vec<Diagnostic>,
 ) -> Result<(T, bool), Value> {
-    let mut at = Reader::new(path, findings);
+    let mut at = Reader::new(path, findings).in_group(group);
     let uses_variables = uses_variables(&json);
     if uses_variables {
         resolve_variables(&mut json, &group.variables, &mut at);
@@ -145,6 +149,10 @@ pub(super) fn read_service(
     if findings[before..].iter().any(Diagnostic::is_error) {
         return Ok(None);
     }
+    let takes = GroupParts {
+        variables: uses_variables,
+        encoded_slashes: has_encoded_slash(&found.routes, &runtime),
+    };
     let claims = if live(&found.routes, &runtime) == Live::Live {
         validate::claims(&found.routes, &runtime)
     } else {
@@ -158,10 +166,15 @@ pub(super) fn read_service(
         routes: found.routes,
         runtime,
         runtime_file,
-        uses_variables,
+        takes,
         claims,
         warnings,
     }))
+}
+
+fn has_encoded_slash(routes: &BTreeMap<RouteName, Route>, runtime: &Runtime) -> bool {
+    let paths = routes.values().flat_map(|route| &route.paths).map(PathPattern::as_str);
+    paths.chain([runtime.path_prefix.as_str()]).any(|path| path.contains(ENCODED_SLASH))
 }
 
 /// The upstreams that the JSON of a runtime defines.
@@ -184,7 +197,9 @@ pub(crate) fn content_errors(
     content: ContentId,
 ) -> Result<Vec<Diagnostic>, StoreError> {
     let mut findings = Vec::new();
-    Parts::default().read(objects, name, content.0, &Group::empty(), &mut findings)?;
+    let mut somewhere = Group::empty();
+    somewhere.http.encoded_slashes = EncodedSlashes::Keep;
+    Parts::default().read(objects, name, content.0, &somewhere, &mut findings)?;
     findings.retain(|finding| finding.is_error() && finding.code != Code::UnresolvedVariable);
     findings.sort();
     Ok(findings)

@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 
 use super::schema::Key;
 use super::value::whole;
-use super::{Presence, Shape};
+use super::{EncodedSlashes, Group, Presence, Shape};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::json::join;
 use crate::limits::ENTRIES;
+use crate::path::ENCODED_SLASH;
 
 /// A place in a file; findings reported through it carry the file and the pointer.
 #[derive(Debug)]
@@ -21,12 +22,42 @@ pub struct Reader<'a> {
     findings: &'a mut Vec<Diagnostic>,
     /// Places of references that stand for nothing.
     unresolved: BTreeSet<String>,
+    /// What the group that the file is of does with `%2F` in paths.
+    slashes: EncodedSlashes,
 }
 
 impl<'a> Reader<'a> {
     /// The top of a file.
     pub fn new(file: &'a str, findings: &'a mut Vec<Diagnostic>) -> Self {
-        Self { file, pointer: String::new(), findings, unresolved: BTreeSet::new() }
+        Self {
+            file,
+            pointer: String::new(),
+            findings,
+            unresolved: BTreeSet::new(),
+            slashes: EncodedSlashes::Keep,
+        }
+    }
+
+    /// The same in a group: what can match nothing there is an error.
+    #[must_use]
+    pub(crate) fn in_group(mut self, group: &Group) -> Self {
+        self.slashes = group.http.encoded_slashes;
+        self
+    }
+
+    /// Whether the group takes a path as it is written; if not, says why.
+    pub(super) fn takes_path(&mut self, path: &str) -> bool {
+        let refused = self.slashes == EncodedSlashes::Reject && path.contains(ENCODED_SLASH);
+        if refused {
+            self.error_with_hint(
+                Code::BadPath,
+                format!(
+                    "{path:?} matches nothing here: the group refuses {ENCODED_SLASH} in paths"
+                ),
+                "set http.encoded_slashes to \"keep\" in group.json, or leave the slash out",
+            );
+        }
+        !refused
     }
 
     /// Reports an error at this place.

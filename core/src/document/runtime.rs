@@ -275,7 +275,7 @@ impl Shape for PathPrefix {
             at.error_with_hint(Code::BadPath, message, hint);
             return None;
         }
-        Some(Self(text.to_owned()))
+        at.takes_path(text).then(|| Self(text.to_owned()))
     }
 
     fn schema() -> Value {

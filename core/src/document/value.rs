@@ -139,7 +139,8 @@ shape_by_parsing! {
 impl Shape for crate::pattern::PathPattern {
     fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
         let is_regex = json.as_str().is_some_and(|text| text.starts_with('~'));
-        at.parsed(json, if is_regex { Code::BadRegex } else { Code::BadPath })
+        let path: Self = at.parsed(json, if is_regex { Code::BadRegex } else { Code::BadPath })?;
+        (is_regex || at.takes_path(path.as_str())).then_some(path)
     }
 
     fn check_list(entries: &[Option<Self>], at: &mut Reader<'_>) {

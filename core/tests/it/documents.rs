@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use refgate_core::change::Operation;
 use refgate_core::document::{Group, Route, Runtime, Shape, canonical_bytes};
 use serde_json::{Value, json};
 
@@ -476,6 +477,40 @@ fn routes_that_tie() {
             );
         }
     }
+}
+
+/// What a group refuses in requests no route of it can wait for, however it comes there.
+#[test]
+fn encoded_slashes_are_for_groups_that_keep_them() {
+    let f = Fixture::new();
+    let keep = |group: &str, slashes: &str| {
+        let patch = json!({"http": {"encoded_slashes": slashes}});
+        f.apply(group, Operation::PatchGroup { patch })
+    };
+    let told = |refused: refgate_core::Error| {
+        let told = refused.diagnostics().iter();
+        told.map(|one| format!("{} {} {}", one.file, one.pointer, one.code)).collect::<Vec<_>>()
+    };
+    let path = "services/httpbin/routes/get-headers.json /paths/1 bad_path".to_owned();
+    let prefix = "runtime/httpbin.json /path_prefix bad_path".to_owned();
+    let mut service = httpbin();
+    service["routes"]["get-headers"]["paths"] = json!(["/a", "/a%2Fb", "~/a%2Fb"]);
+    service["runtime"]["path_prefix"] = json!("/x%2Fy");
+    let refused = f.put("test", "httpbin", service.clone()).expect_err("refused");
+    assert_eq!(told(refused), [prefix.clone(), path.clone()]);
+
+    keep("test", "keep").expect("kept");
+    f.put("test", "httpbin", service).expect("taken");
+    assert_eq!(f.service("test", "httpbin")["live"], json!(true));
+    let refused = f.sync("httpbin", "test", "uat", Some("1.0.0")).expect_err("uat refuses them");
+    assert_eq!(told(refused), [path.clone()]);
+    keep("uat", "keep").expect("kept");
+    f.sync("httpbin", "test", "uat", Some("1.0.0")).expect("synced");
+    let refused = keep("test", "reject").expect_err("it has some");
+    assert_eq!(told(refused), [prefix, path]);
+    f.patch("test", "httpbin", json!({"runtime": {"path_prefix": null}, "routes": null}))
+        .expect("patched");
+    keep("test", "reject").expect("none is left");
 }
 
 /// A null takes a key away in a patch, and is nothing that a key can be.
