@@ -95,7 +95,7 @@ fn parse(text: &str) -> Result<PathPattern, String> {
         if let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             if !is_parameter_name(name) {
                 return Err(format!(
-                    "{name:?} is not a parameter name: a letter or '_', then letters, digits or '_'"
+                    "{name:?} is not a parameter name: letters, digits, '_' and '-'"
                 ));
             }
             if parameters.iter().any(|known| known == name) {
@@ -146,9 +146,12 @@ pub(crate) fn check_literal(literal: &str) -> Result<(), String> {
 }
 
 fn is_parameter_name(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    bytes.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    !name.is_empty() && name.chars().all(is_in_parameter_name)
+}
+
+/// What the name of a parameter is made of.
+pub(crate) fn is_in_parameter_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_' || letter == '-'
 }
 
 impl PathPattern {
@@ -321,9 +324,10 @@ mod tests {
     #[test]
     fn what_is_no_pattern() {
         let table = [
-            "", "a", "*", "/a/*/b", "/a**", "/*a", "/{a}{b}", "/x{a}", "/{a}x", "/{}", "/{1}",
-            "/{a-b}", "/{a}/{a}", "/{a}*", "/{a}/b*", "/a//b", "/a/../b", "/./a", "/a?b", "/a#b",
-            "/é", "/a b", "/a%", "/%41", "/%c3%a9", "/a\\b", "/%00", "~(", "~[", "/}", "/{",
+            "", "a", "*", "/a/*/b", "/a**", "/*a", "/{a}{b}", "/x{a}", "/{a}x", "/{}", "/{a b}",
+            "/{a.b}", "/{é}", "/{a}/{a}", "/{a}*", "/{a}/b*", "/a//b", "/a/../b", "/./a", "/a?b",
+            "/a#b", "/é", "/a b", "/a%", "/%41", "/%c3%a9", "/a\\b", "/%00", "~(", "~[", "/}",
+            "/{",
         ];
         for text in table {
             assert!(text.parse::<PathPattern>().is_err(), "{text:?}");
@@ -348,6 +352,7 @@ mod tests {
             ("/users/{id}/posts", "/users//posts", false),
             ("/users/{id}/posts", "/users/7/8/posts", false),
             ("/users/{id}", "/users/", false),
+            ("/users/{user-id}/{1}/{_}", "/users/7/8/9", true),
             ("/users/{id}/*", "/users/7", false),
             ("/users/{id}/*", "/users/7/", true),
             ("/{a}/{b}", "/x/y", true),

@@ -271,7 +271,7 @@ mod tests {
                     "get": {"operationId": "listPets", "summary": "All pets\nand more"},
                     "post": {"operationId": "listPets"}
                 },
-                "/pets/{pet-id}": {"get": {"description": "One pet", "deprecated": true}},
+                "/pets/{pet.id}": {"get": {"description": "One pet", "deprecated": true}},
                 "/pets/{other}": {"get": {}, "delete": {"servers": []}},
                 "/search?q={q}": {"get": {}},
                 "/files/{name}.json": {"get": {"operationId": "日本"}},
@@ -314,7 +314,7 @@ mod tests {
             [
                 "/servers/0",
                 "/servers",
-                "/paths/~1pets~1{pet-id}",
+                "/paths/~1pets~1{pet.id}",
                 "/paths/~1pets~1{other}/get",
                 "/paths/~1pets~1{other}/delete/servers",
                 "/paths/~1search?q={q}",

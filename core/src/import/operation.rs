@@ -1,6 +1,6 @@
 //! Paths of an OpenAPI document as patterns of routes.
 
-use crate::pattern::PathPattern;
+use crate::pattern::{PathPattern, is_in_parameter_name};
 
 /// A path as a pattern.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(super) fn pattern(base: &str, path: &str) -> Result<Pattern, String> {
             }
         }
         let note = (!renamed.is_empty()).then(|| {
-            format!("names of parameters have letters, digits and '_': {}", renamed.join(", "))
+            format!("names of parameters have letters, digits, '_' and '-': {}", renamed.join(", "))
         });
         return parsed(&text, note);
     }
@@ -118,11 +118,8 @@ fn escaped(text: &str) -> String {
 
 /// A parameter's name as patterns have it, each once.
 fn parameter(name: &str, taken: &mut Vec<String>) -> String {
-    let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
+    let plain = |letter: char| if is_in_parameter_name(letter) { letter } else { '_' };
     let mut new: String = name.chars().map(plain).collect();
-    if new.bytes().next().is_none_or(|byte| byte.is_ascii_digit()) {
-        new.insert(0, '_');
-    }
     while taken.contains(&new) {
         new.push('_');
     }
@@ -141,7 +138,8 @@ mod tests {
             ("", "/", Some("/"), false),
             ("/v1", "/pets/{petId}", Some("/v1/pets/{petId}"), false),
             ("/v1", "/", Some("/v1/"), false),
-            ("", "/a/{pet-id}/{x.y}", Some("/a/{pet_id}/{x_y}"), true),
+            ("", "/a/{pet-id}/{1}", Some("/a/{pet-id}/{1}"), false),
+            ("", "/a/{pet-id}/{x.y}", Some("/a/{pet-id}/{x_y}"), true),
             ("", "/a/{x}/{x}", Some("/a/{x}/{x_}"), true),
             ("", "/files/{name}.json", Some(r"~/files/[^/]+\.json"), true),
             ("", "/a-b/{x}:{y}", Some(r"~/a\-b/[^/]+:[^/]+"), true),
