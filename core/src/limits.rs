@@ -61,6 +61,8 @@ limits! {
     VERSION_BYTES: usize = 64, "bytes", Refusal("bad_version");
     /// What a consumer is known by: user name, key of a token, key id
     IDENTIFIER_BYTES: usize = 256, "bytes", Finding(Code::BadValue);
+    /// A name of a header
+    HEADER_NAME_BYTES: usize = 256, "bytes", Finding(Code::BadName);
     /// A host name; each of its labels 63
     HOST_BYTES: usize = 253, "bytes", Finding(Code::BadHost);
     /// A path pattern, its regular expression included

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::route::is_token;
+use super::route::is_header_name;
 use super::value::{keyword, written_whole};
 use super::{Presence, Reader, Seconds, Shape, document, or};
 use crate::diagnostic::Code;
@@ -247,7 +247,7 @@ fn passive_statuses(
 
 fn header(name: &str, value: &str, at: &mut Reader<'_>) {
     const OURS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
-    if !is_token(name) {
+    if !is_header_name(name) {
         at.error(Code::BadName, format!("{name:?} is not a header name"));
     } else if OURS.contains(&name.to_ascii_lowercase().as_str()) {
         at.error_with_hint(

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::group::Labels;
 use super::{Method, Plugins, Presence, Reader, Regex, Seconds, Shape, document, or};
 use crate::diagnostic::Code;
+use crate::limits::HEADER_NAME_BYTES;
 use crate::name::UpstreamName;
 use crate::pattern::PathPattern;
 
@@ -157,7 +158,9 @@ fn header_names(object: &Map<String, Value>, at: &mut Reader<'_>) {
     let predicates = object.get("headers").and_then(Value::as_array);
     for (index, predicate) in predicates.into_iter().flatten().enumerate() {
         let name = predicate.get("name").and_then(Value::as_str);
-        let Some(name) = name.filter(|name| !name.is_empty() && !is_token(name)) else { continue };
+        let Some(name) = name.filter(|name| !name.is_empty() && !is_header_name(name)) else {
+            continue;
+        };
         at.below("headers", |at| {
             at.below(&index.to_string(), |at| {
                 at.below("name", |at| {
@@ -168,9 +171,9 @@ fn header_names(object: &Map<String, Value>, at: &mut Reader<'_>) {
     }
 }
 
-/// A token of RFC 9110 §5.6.2.
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty()
+/// A token of RFC 9110 §5.6.2, and no longer than anybody means.
+pub(super) fn is_header_name(text: &str) -> bool {
+    (1..=HEADER_NAME_BYTES).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))

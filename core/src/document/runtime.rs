@@ -9,6 +9,7 @@ use super::checks::Checks;
 use super::reader::repeated;
 use super::reference::GATEWAY_PATTERN;
 use super::retry_on::RetryOn;
+use super::route::is_header_name;
 use super::value::{SecondsOrNone, keyword};
 use super::{Presence, Reader, Seconds, Shape, document, or, schema};
 use crate::diagnostic::Code;
@@ -163,7 +164,7 @@ keyword! {
         Query = "query",
         /// The client's address.
         RemoteAddr = "remote_addr",
-        /// The consumer.
+        /// The consumer. This version knows none of a request, so that it goes by the client's address.
         Consumer = "consumer",
         /// The path and query.
         Uri = "uri",
@@ -378,22 +379,41 @@ fn hash_key(
     if *r#type != BalancerType::Chash {
         return;
     }
-    let keyed = matches!(hash_on, Some(HashOn::Header | HashOn::Cookie | HashOn::Query));
-    match hash_on {
-        None => at.error_with_hint(
-            Code::MissingKey,
-            "a consistent hash needs hash_on",
-            "one of header, cookie, query, remote_addr, uri",
-        ),
-        Some(HashOn::Consumer) => at.below("hash_on", |at| {
-            at.error(Code::BadValue, "this version has no consumers to hash on");
-        }),
-        Some(_) if keyed == key.as_deref().unwrap_or("").is_empty() => {
-            let message = if keyed { "hash_on needs a key" } else { "hash_on takes no key" };
-            at.below("key", |at| at.error(Code::BadValue, message));
+    let key = key.as_deref().unwrap_or_default();
+    let refused = match hash_on {
+        None => {
+            at.error_with_hint(
+                Code::MissingKey,
+                "a consistent hash needs hash_on",
+                "one of header, cookie, query, remote_addr, consumer, uri",
+            );
+            return;
         }
-        Some(_) => {}
+        Some(HashOn::Header | HashOn::Cookie | HashOn::Query) if key.is_empty() => {
+            Some((Code::BadValue, "hash_on needs a key".to_owned()))
+        }
+        Some(HashOn::Header) if !is_header_name(key) => {
+            Some((Code::BadName, format!("{key:?} is not a header name")))
+        }
+        Some(HashOn::Cookie) if !is_cookie_name(key) => {
+            Some((Code::BadName, format!("{key:?} is not a cookie name")))
+        }
+        // Every text can be the name of a query parameter, escaped.
+        Some(HashOn::Header | HashOn::Cookie | HashOn::Query) => None,
+        Some(HashOn::RemoteAddr | HashOn::Consumer | HashOn::Uri) if !key.is_empty() => {
+            Some((Code::BadValue, "hash_on takes no key".to_owned()))
+        }
+        Some(HashOn::RemoteAddr | HashOn::Consumer | HashOn::Uri) => None,
+    };
+    if let Some((code, message)) = refused {
+        at.below("key", |at| at.error(code, message));
     }
+}
+
+/// Whether a cookie that is sent can have this name: browsers take more than RFC 6265 has servers
+/// send.
+fn is_cookie_name(text: &str) -> bool {
+    text.trim() == text && !text.contains(['=', ';']) && !text.chars().any(char::is_control)
 }
 
 pub(super) fn is_host_and_port(text: &str) -> bool {

@@ -14,6 +14,12 @@ fn findings() {
     let route = "services/a/routes/r.json";
     let runtime = "runtime/a.json";
     let nodes = r#"{"upstreams": {"default": {"nodes": [{"host": "a", "port": 80}]}}}"#;
+    let balancer =
+        |keys: &str| format!(r#"{{"upstreams": {{"default": {{"balancer": {{{keys}}}}}}}}}"#);
+    let long = format!(
+        r#"{{"paths": ["/a"], "match": {{"headers": [{{"name": "{}", "value": "1"}}]}}}}"#,
+        "a".repeat(257)
+    );
     let table: &[(&str, &str, &[&str])] = &[
         ("services/a/service.json", "{", &[" malformed_json"]),
         ("services/a/service.json", "[]", &[" wrong_type"]),
@@ -80,6 +86,7 @@ fn findings() {
             r#"{"paths": ["/a"], "description": "$var://nope"}"#,
             &["/description unresolved_variable"],
         ),
+        (route, &long, &["/match/headers/0/name bad_name"]),
         (runtime, r#"{"hosts": ["a:80", "*.b.com"]}"#, &["/hosts/0 bad_host"]),
         (runtime, r#"{"path_prefix": "/a/"}"#, &["/path_prefix bad_path"]),
         (runtime, r#"{"path_prefix": "a"}"#, &["/path_prefix bad_path"]),
@@ -124,6 +131,46 @@ fn findings() {
             r#"{"upstreams": {"default": {"tls": {"ca": "-----BEGIN"}}}}"#,
             &["/upstreams/default/tls/ca bad_value"],
         ),
+        (runtime, &balancer(r#""type": "chash""#), &["/upstreams/default/balancer missing_key"]),
+        (
+            runtime,
+            &balancer(r#""type": "ewma", "hash_on": "uri""#),
+            &["/upstreams/default/balancer bad_value"],
+        ),
+        (
+            runtime,
+            &balancer(r#""type": "chash", "hash_on": "header""#),
+            &["/upstreams/default/balancer/key bad_value"],
+        ),
+        (
+            runtime,
+            &balancer(r#""type": "chash", "hash_on": "uri", "key": "k""#),
+            &["/upstreams/default/balancer/key bad_value"],
+        ),
+        (
+            runtime,
+            &balancer(r#""type": "chash", "hash_on": "consumer", "key": "k""#),
+            &["/upstreams/default/balancer/key bad_value"],
+        ),
+        (
+            runtime,
+            &balancer(r#""type": "chash", "hash_on": "header", "key": "x user""#),
+            &["/upstreams/default/balancer/key bad_name"],
+        ),
+        (
+            runtime,
+            &balancer(r#""type": "chash", "hash_on": "cookie", "key": "a;b""#),
+            &["/upstreams/default/balancer/key bad_name"],
+        ),
+        (
+            runtime,
+            &balancer(r#""type": "chash", "hash_on": "cookie", "key": " a""#),
+            &["/upstreams/default/balancer/key bad_name"],
+        ),
+        (runtime, &balancer(r#""type": "chash", "hash_on": "header", "key": "X-User""#), &[]),
+        (runtime, &balancer(r#""type": "chash", "hash_on": "cookie", "key": "user[id]""#), &[]),
+        (runtime, &balancer(r#""type": "chash", "hash_on": "query", "key": "a b&é""#), &[]),
+        (runtime, &balancer(r#""type": "chash", "hash_on": "consumer""#), &[]),
         ("services/a/routes/R.json", r#"{"paths": ["/a"]}"#, &[" unexpected_file"]),
         ("services/a/other.json", "{}", &[" unexpected_file"]),
         ("../etc/passwd", "{}", &[" unexpected_file"]),

@@ -177,9 +177,10 @@ impl Compiler<'_> {
                     Some(document::HashOn::Query) => HashOn::Query(key()),
                     Some(document::HashOn::RemoteAddr) => HashOn::RemoteAddr,
                     Some(document::HashOn::Uri) => HashOn::Uri,
-                    Some(document::HashOn::Consumer) | None => {
-                        let message = "this gateway has nothing of that kind to hash";
-                        self.report("balancer/hash_on", Code::BadValue, message, findings);
+                    Some(document::HashOn::Consumer) => HashOn::Consumer,
+                    None => {
+                        let message = "a consistent hash needs hash_on";
+                        self.report("balancer", Code::MissingKey, message, findings);
                         return None;
                     }
                 };

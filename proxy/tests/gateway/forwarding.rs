@@ -156,6 +156,20 @@ fn consistent_hashes_stick() {
 }
 
 #[test]
+fn a_request_of_no_consumer_is_hashed_by_its_client() {
+    let (one, other) = (Origin::start("one"), Origin::start("other"));
+    let balancer = json!({"type": "chash", "hash_on": "consumer"});
+    let nodes = json!([one.node(), other.node()]);
+    let world = World::with_upstream(json!({"nodes": nodes, "balancer": balancer}));
+    let mut client = world.client();
+    for _ in 0..10 {
+        assert_eq!(client.ask("GET", "a.com", "/").status, 200);
+    }
+    let seen = [one.seen(), other.seen()];
+    assert!(seen == [10, 0] || seen == [0, 10], "{seen:?}");
+}
+
+#[test]
 fn services_are_told_apart_by_host() {
     let (one, other) = (Origin::start("one"), Origin::start("other"));
     let mut files = Vec::new();

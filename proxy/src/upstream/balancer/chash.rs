@@ -18,6 +18,8 @@ pub(crate) enum HashOn {
     Query(String),
     /// The client's address.
     RemoteAddr,
+    /// The consumer whose request it is.
+    Consumer,
     /// Path and query.
     Uri,
 }
@@ -32,7 +34,8 @@ impl HashOn {
                 cookie(&cookies(request.headers), name).map(|value| hash(value.as_bytes()))
             }
             Self::Query(name) => parameter(request.query, name).map(|value| hash(value.as_bytes())),
-            Self::RemoteAddr => None,
+            // Requests are nobody's as long as no plugin finds out whose they are.
+            Self::RemoteAddr | Self::Consumer => None,
             Self::Uri => {
                 let path = extend(OFFSET, request.path.as_bytes());
                 Some(match request.query {
@@ -90,11 +93,42 @@ fn mix(mut value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
+    use crate::router::method::RequestMethod;
     use crate::upstream::tests::nodes;
 
     fn keys() -> impl Iterator<Item = u64> {
         (0..10_000_u32).map(|key| hash(key.to_string().as_bytes()))
+    }
+
+    /// A request without what is hashed goes by its client's address, and no request has a consumer.
+    #[test]
+    fn what_a_request_lacks_is_its_clients_address() {
+        let headers = HeaderMap::new();
+        let of = |on: &HashOn, client: &str| {
+            on.hash(&Request {
+                host: "a.com",
+                path: "/",
+                query: None,
+                method: RequestMethod::of(&http::Method::GET),
+                headers: &headers,
+                client: client.parse().expect("an address"),
+            })
+        };
+        for client in ["10.0.0.7", "10.0.0.8", "2001:db8::1"] {
+            let address = of(&HashOn::RemoteAddr, client);
+            for on in [
+                HashOn::Consumer,
+                HashOn::Header(HeaderName::from_static("x-user")),
+                HashOn::Cookie("user".to_owned()),
+                HashOn::Query("user".to_owned()),
+            ] {
+                assert_eq!(of(&on, client), address, "{on:?} {client}");
+            }
+        }
+        assert_ne!(of(&HashOn::Consumer, "10.0.0.7"), of(&HashOn::Consumer, "10.0.0.8"));
     }
 
     #[test]
