@@ -95,6 +95,7 @@ keyword! {
         /// gRPC over TLS.
         Grpcs = "grpcs",
     }
+    not_served "stream services and their schemes": "tcp", "tls", "udp";
 }
 
 impl Scheme {

@@ -1,10 +1,10 @@
 //! `services/<service>/service.json`: the versioned part of a service beside its routes.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::group::Labels;
-use super::{Plugins, Reader, Shape, document, or, schema};
-use crate::diagnostic::Code;
+use super::value::keyword;
+use super::{Plugins, document, or};
 
 document! {
     /// A service.
@@ -20,28 +20,11 @@ document! {
     }
 }
 
-/// What the routes of a service match on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceType {
-    /// HTTP requests.
-    Http,
-}
-
-impl Shape for ServiceType {
-    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
-        match at.text(json)? {
-            "http" => return Some(Self::Http),
-            "stream" => at.error_with_hint(
-                Code::BadValue,
-                "stream services are not served by this version",
-                "use \"http\"",
-            ),
-            other => super::value::unknown_word(other, &["http"], at),
-        }
-        None
+keyword! {
+    /// What the routes of a service match on.
+    pub enum ServiceType {
+        /// HTTP requests.
+        Http = "http",
     }
-
-    fn schema() -> Value {
-        schema::words(&[("http", "HTTP requests.".to_owned())])
-    }
+    not_served "stream services": "stream";
 }

@@ -176,13 +176,14 @@ impl Shape for ipnet::IpNet {
     }
 }
 
-/// Declares a word that a key takes, out of a closed list.
+/// Declares a word that a key takes, out of a closed list; and words that mean what is not there yet.
 macro_rules! keyword {
     (
         $(#[doc = $doc:literal])*
         pub enum $name:ident {
             $($(#[doc = $word_doc:literal])* $variant:ident = $word:literal),+ $(,)?
         }
+        $(not_served $later:literal: $($later_word:literal),+;)?
     ) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,10 +206,15 @@ macro_rules! keyword {
                 json: &serde_json::Value,
                 at: &mut $crate::document::Reader<'_>,
             ) -> Option<Self> {
+                const KNOWN: &[&str] = &[$($word),+];
                 match at.text(json)? {
                     $($word => Some(Self::$variant),)+
+                    $($($later_word)|+ => {
+                        $crate::document::value::not_served($later, KNOWN, at);
+                        None
+                    })?
                     other => {
-                        $crate::document::value::unknown_word(other, &[$($word),+], at);
+                        $crate::document::value::unknown_word(other, KNOWN, at);
                         None
                     }
                 }
@@ -227,6 +233,12 @@ macro_rules! keyword {
     };
 }
 pub(crate) use keyword;
+
+/// Reports a word that means what this version does not serve.
+pub(crate) fn not_served(what: &str, known: &[&str], at: &mut Reader<'_>) {
+    let message = format!("{what} are not served by this version");
+    at.error_with_hint(Code::BadValue, message, format!("it serves {}", known.join(", ")));
+}
 
 /// Reports a word that is not in the list.
 pub(crate) fn unknown_word(word: &str, known: &[&str], at: &mut Reader<'_>) {

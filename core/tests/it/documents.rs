@@ -526,6 +526,29 @@ fn routes_that_tie() {
     }
 }
 
+/// What the contract has and this version has not is told as that, not as a slip of the keyboard.
+#[test]
+fn stream_services_are_not_served() {
+    let scheme = |scheme: &str| json!({"upstreams": {"default": {"scheme": scheme}}});
+    let table = [
+        ("services/a/service.json", json!({"type": "stream"}), "stream services", "http"),
+        ("runtime/a.json", scheme("tcp"), "stream services", "http, https, h2c, grpc, grpcs"),
+        ("runtime/a.json", scheme("tls"), "stream services", "http, https, h2c, grpc, grpcs"),
+        ("runtime/a.json", scheme("udp"), "stream services", "http, https, h2c, grpc, grpcs"),
+        ("runtime/a.json", scheme("htp"), "\"htp\" is not known", "did you mean \"http\"?"),
+    ];
+    let f = Fixture::new();
+    for (file, document, message, hint) in table {
+        let mut files = BTreeMap::from([("services/a/service.json".to_owned(), json!({}))]);
+        files.insert(file.to_owned(), document);
+        let findings = f.repository.validate(None, &files).expect("validated");
+        let [finding] = &findings[..] else { unreachable!("one finding: {findings:?}") };
+        assert!(finding.message.starts_with(message), "{finding}");
+        let told = finding.hint.as_deref().unwrap_or_default();
+        assert!(told == hint || told == format!("it serves {hint}"), "{finding}");
+    }
+}
+
 /// What a group refuses in requests no route of it can wait for, however it comes there.
 #[test]
 fn encoded_slashes_are_for_groups_that_keep_them() {
