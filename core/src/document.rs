@@ -35,8 +35,8 @@ pub use reader::Reader;
 pub use retry_on::RetryOn;
 pub use route::{Match, Predicate, Route, RouteTimeout, Test};
 pub use runtime::{
-    Balancer, BalancerType, HashOn, Keepalive, Node, PassHost, Runtime, Scheme, Timeout, Upstream,
-    UpstreamTls,
+    Authorities, Balancer, BalancerType, HashOn, Keepalive, Node, PassHost, Runtime, Scheme,
+    Timeout, Upstream, UpstreamTls,
 };
 pub use service::{Service, ServiceType};
 pub use value::{Method, Plugins, Regex, Seconds};

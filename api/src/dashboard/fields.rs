@@ -259,8 +259,8 @@ pub(super) fn upstream(prefix: &str) -> Vec<Section> {
                 field(prefix, "/keepalive/requests", "Requests of a connection", Kind::Number)
                     .help("0: any number."),
                 field(prefix, "/tls/verify", "Verify the node's certificate", Kind::Switch),
-                field(prefix, "/tls/ca", "Authorities to trust", Kind::Text).help(
-                    "A reference, such as $file:///etc/ssl/upstream-ca.pem. Empty: the system's.",
+                field(prefix, "/tls/ca", "Authorities to trust", Kind::Area).help(
+                    "PEM or a reference, such as $file:///etc/ssl/upstream-ca.pem. Empty: the system's.",
                 ),
                 field(prefix, "/tls/client_certificate", "Certificate shown to nodes", Kind::Text)
                     .help("The name of a certificate of the group."),

@@ -99,8 +99,13 @@ impl Shape for CertificateChain {
     }
 
     fn schema() -> Value {
-        schema::text(&format!("-----BEGIN CERTIFICATE-----|{GATEWAY_PATTERN}"))
+        schema::text(&chain_pattern())
     }
+}
+
+/// What every chain matches, as the end of an alternative.
+pub(super) fn chain_pattern() -> String {
+    format!("-----BEGIN CERTIFICATE-----|{GATEWAY_PATTERN}")
 }
 
 /// Whether a text is a reference, or PEM blocks of one public kind and nothing else; if not, says

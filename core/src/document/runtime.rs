@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::certificate::{CertificateChain, chain_pattern};
 use super::checks::Checks;
 use super::reader::repeated;
 use super::reference::GATEWAY_PATTERN;
@@ -201,13 +202,38 @@ document! {
     pub struct UpstreamTls {
         /// Whether the node's certificate must be valid for its name.
         "verify" verify: bool = or(true),
-        /// Reference to the PEM certificates to trust in the place of the system's.
-        "ca" ca: String = or(""),
+        /// The authorities to trust in the place of the system's: PEM certificates, or a reference to
+        /// them; empty: the system's.
+        "ca" ca: Authorities = or(""),
         /// Name of the group's certificate to show to the node; empty: none is shown.
         "client_certificate" client_certificate: String = or(""),
     }
-    check trusted(ca);
     check shown(client_certificate);
+}
+
+/// Certificates of authorities, or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authorities(Option<CertificateChain>);
+
+impl Authorities {
+    /// The certificates, when there are any.
+    #[must_use]
+    pub fn chain(&self) -> Option<&CertificateChain> {
+        self.0.as_ref()
+    }
+}
+
+impl Shape for Authorities {
+    fn read(json: &Value, at: &mut Reader<'_>) -> Option<Self> {
+        match json.as_str() {
+            Some("") => Some(Self(None)),
+            _ => CertificateChain::read(json, at).map(|chain| Self(Some(chain))),
+        }
+    }
+
+    fn schema() -> Value {
+        schema::text(&format!("^$|{}", chain_pattern()))
+    }
 }
 
 /// Where a node is: a host name, an IP address, or a `$env://` or `$file://` reference.
@@ -317,19 +343,6 @@ fn host_told(
         } else if rewrites && !is_host_and_port(upstream_host) {
             at.error(Code::BadHost, format!("{upstream_host:?} is not a host name"));
         }
-    });
-}
-
-fn trusted(_: &Map<String, Value>, ca: &str, at: &mut Reader<'_>) {
-    if ca.is_empty() || super::reference::is_gateway_reference(ca) {
-        return;
-    }
-    at.below("ca", |at| {
-        at.error_with_hint(
-            Code::BadValue,
-            "the certificates are given by reference",
-            "write \"$file:///etc/ssl/upstream-ca.pem\" or \"$env://UPSTREAM_CA\"",
-        );
     });
 }
 

@@ -129,7 +129,17 @@ fn findings() {
         (
             runtime,
             r#"{"upstreams": {"default": {"tls": {"ca": "-----BEGIN"}}}}"#,
-            &["/upstreams/default/tls/ca bad_value"],
+            &["/upstreams/default/tls/ca bad_pem"],
+        ),
+        (
+            runtime,
+            r#"{"upstreams": {"default": {"tls": {"ca": "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}}}}"#,
+            &[],
+        ),
+        (
+            runtime,
+            r#"{"upstreams": {"default": {"tls": {"ca": "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"}}}}"#,
+            &["/upstreams/default/tls/ca inline_secret"],
         ),
         (runtime, &balancer(r#""type": "chash""#), &["/upstreams/default/balancer missing_key"]),
         (

@@ -331,6 +331,7 @@ fn upstream() -> BoxedStrategy<Value> {
             Value::from(nodes)
         })
         .boxed();
+    let authorities = one_of(&["", "$file:///ca.pem", objects::PEM]);
     let balancer = prop_oneof![
         object(vec![("type", one_of(&["roundrobin", "least_conn", "ewma", "p2c"]))]),
         Just(json!({"key": "k", "type": "chash", "hash_on": "header"})),
@@ -340,7 +341,7 @@ fn upstream() -> BoxedStrategy<Value> {
     object(vec![
         ("checks", checks()),
         ("max_in_flight", number(9)),
-        ("tls", object(vec![("ca", one_of(&["", "$file:///ca.pem"])), ("verify", flag())])),
+        ("tls", object(vec![("ca", authorities), ("verify", flag())])),
         ("keepalive", keepalive),
         ("timeout", object(vec![("read", seconds()), ("send", seconds()), ("connect", seconds())])),
         ("retry_timeout", prop_oneof![seconds(), Just(json!(0)), Just(json!(0.0))].boxed()),

@@ -222,6 +222,7 @@ fn what_the_reader_refuses_for_its_shape_the_schema_refuses() {
         ("runtime.json", upstream(json!({"checks": {"panic_threshold": 101}}))),
         ("runtime.json", upstream(json!({"max_in_flight": -1}))),
         ("runtime.json", upstream(json!({"balancer": {"type": "random"}}))),
+        ("runtime.json", upstream(json!({"tls": {"ca": "/etc/ssl/ca.pem"}}))),
         ("runtime.json", node(json!({"host": "a"}))),
         ("runtime.json", node(json!({"host": "http://a", "port": 80}))),
         ("runtime.json", node(json!({"host": "a", "port": 0}))),

@@ -354,5 +354,7 @@ mod tests {
         assert_eq!(found, ["/upstreams/default/tls/ca"]);
         let found = compile(json!({"tls": {"ca": "$env://PWD"}}));
         assert_eq!(found, ["/upstreams/default/tls/ca"]);
+        let empty = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        assert_eq!(compile(json!({"tls": {"ca": empty}})), ["/upstreams/default/tls/ca"]);
     }
 }

@@ -34,6 +34,12 @@ fn nodes_are_verified() {
     };
     let answer = apply(upstream(&by_name, json!({"ca": &ca})));
     assert_eq!((answer.status, answer.body.as_str()), (200, "localhost"));
+    let answer = apply(upstream(&by_name, json!({"ca": tls.authority_text()})));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "localhost"));
+    let another = Tls::new().authority_text();
+    assert_eq!(apply(upstream(&by_name, json!({"ca": another}))).status, 502, "of another one");
+    let both = json!({"ca": another + &tls.authority_text()});
+    assert_eq!(apply(upstream(&by_name, both)).status, 200);
     let answer = apply(upstream(&by_name, json!({})));
     assert_eq!(answer.status, 502, "connections of other settings are not shared");
     let answer = apply(upstream(&by_name, json!({"verify": false})));

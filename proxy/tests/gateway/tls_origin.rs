@@ -95,6 +95,11 @@ impl Tls {
         (own.pem(), key.serialize_pem())
     }
 
+    /// The authority itself, as documents may hold it.
+    pub(crate) fn authority_text(&self) -> String {
+        self.issuer.pem()
+    }
+
     pub(crate) fn authority(&self) -> String {
         format!("$file://{}", self.authority.path().display())
     }

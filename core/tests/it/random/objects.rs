@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::{labels, object, one_of, some_of, text, with};
 
+/// The frame of a certificate, which is all that documents are asked for.
+pub(super) const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+
 pub(super) fn consumer() -> BoxedStrategy<Value> {
     let credentials = btree_map("[a-z]{1,3}", credential(), 0..3)
         .prop_map(|all| Value::Object(all.into_iter().collect()))
@@ -19,7 +22,6 @@ pub(super) fn consumer() -> BoxedStrategy<Value> {
 }
 
 pub(super) fn certificate() -> BoxedStrategy<Value> {
-    const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let rest = object(vec![("labels", labels()), ("description", text())]);
     let chain = one_of(&[PEM, "$file:///etc/tls/chain.pem", "$env://CHAIN"]);
     let snis = some_of(&["a.com", "B.com", "*.c.Com"], 1);

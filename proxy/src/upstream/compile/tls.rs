@@ -7,6 +7,7 @@ use pingora::tls::{CertificateDer, RootCertStore};
 use pingora::utils::tls::WrappedX509;
 use refgate_core::diagnostic::{Code, Diagnostic};
 use refgate_core::document;
+use refgate_core::document::reference::is_gateway_reference;
 use refgate_core::name::CertificateName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -23,17 +24,22 @@ impl Compiler<'_> {
         document: &document::Upstream,
         findings: &mut Vec<Diagnostic>,
     ) -> Option<Connections> {
-        let ca = if document.tls.ca.is_empty() {
-            None
-        } else {
-            let text = self.resolve("tls/ca", &document.tls.ca, findings)?.into_owned();
-            match certificates(&text) {
-                Ok(certificates) => Some((certificates, text)),
-                Err(reason) => {
-                    let message =
-                        format!("{} has no usable certificates: {reason}", document.tls.ca);
-                    self.report("tls/ca", Code::BadValue, message, findings);
-                    return None;
+        let ca = match document.tls.ca.chain() {
+            None => None,
+            Some(chain) => {
+                let text = self.resolve("tls/ca", chain.as_str(), findings)?.into_owned();
+                match certificates(&text) {
+                    Ok(certificates) => Some((certificates, text)),
+                    Err(reason) => {
+                        let named = if is_gateway_reference(chain.as_str()) {
+                            chain.as_str()
+                        } else {
+                            "what stands here"
+                        };
+                        let message = format!("{named} has no usable certificates: {reason}");
+                        self.report("tls/ca", Code::BadValue, message, findings);
+                        return None;
+                    }
                 }
             }
         };
