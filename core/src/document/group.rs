@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::reference::VARIABLE;
 use super::value::keyword;
 use super::{Reader, Shape, document, or};
 use crate::diagnostic::Code;
@@ -28,6 +29,27 @@ document! {
         "promotion" promotion: Promotion = or(json!({})),
         /// How its gateways treat HTTP.
         "http" http: HttpSettings = or(json!({})),
+    }
+    check variables_are_values;
+}
+
+/// What a variable stands for is taken as it is.
+fn variables_are_values(object: &Map<String, Value>, at: &mut Reader<'_>) {
+    let variables = object.get("variables").and_then(Value::as_object);
+    for (name, value) in variables.into_iter().flatten() {
+        let refers = value.as_str().is_some_and(|value| value.starts_with(VARIABLE));
+        if !refers {
+            continue;
+        }
+        at.below("variables", |at| {
+            at.below(name, |at| {
+                at.error_with_hint(
+                    Code::BadValue,
+                    "a variable does not stand for another one: its value is taken as it is",
+                    "write the value itself; it may be a \"$env://NAME\" or \"$file:///path\"",
+                );
+            });
+        });
     }
 }
 
@@ -127,11 +149,8 @@ impl Group {
     #[must_use]
     pub fn empty() -> Self {
         let mut findings = Vec::new();
-        Self::read(
-            &Value::Object(serde_json::Map::new()),
-            &mut Reader::new("group.json", &mut findings),
-        )
-        .expect("every key of a group has a default")
+        Self::read(&Value::Object(Map::new()), &mut Reader::new("group.json", &mut findings))
+            .expect("every key of a group has a default")
     }
 
     /// Reports what the document cannot say without the name of its group.

@@ -11,7 +11,7 @@ use super::Reader;
 use super::group::VariableName;
 use crate::diagnostic::did_you_mean;
 
-const VARIABLE: &str = "$var://";
+pub(super) const VARIABLE: &str = "$var://";
 
 /// What every reference to a variable matches.
 pub(crate) const VARIABLE_PATTERN: &str = r"^\$var://[A-Za-z_][A-Za-z0-9_.-]{0,63}$";

@@ -187,6 +187,11 @@ fn findings() {
         ("group.json", r#"{"promotion": {"from": ["Test"]}}"#, &["/promotion/from/0 bad_name"]),
         ("group.json", r#"{"type": "gatway"}"#, &["/type bad_value"]),
         ("group.json", r#"{"variables": {"1": "x"}}"#, &["/variables/1 bad_name"]),
+        (
+            "group.json",
+            r#"{"variables": {"a": "$var://b", "b": "$env://B", "c": 1}}"#,
+            &["/variables/a bad_value", "/variables/c wrong_type"],
+        ),
         (runtime, nodes, &[]),
     ];
     let f = Fixture::new();
