@@ -1,6 +1,8 @@
 //! Which document belongs at which path of a group's tree, and what that means for its JSON.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use git2::Oid;
 use serde_json::Value;
@@ -25,29 +27,42 @@ pub(crate) enum Place {
     Ignored,
 }
 
+/// Why nothing has its place at a path.
+enum Misplaced {
+    /// Something would, were it not for the name in the entry at this path.
+    Name(String, String),
+    /// Nothing would, whatever its name.
+    Nowhere,
+}
+
 impl Place {
     /// What belongs at `path`; nothing where nothing does.
     pub(crate) fn of(path: &str) -> Option<Self> {
-        let stem = |name: &str| name.strip_suffix(".json").map(str::to_owned);
+        Self::find(path).ok()
+    }
+
+    fn find(path: &str) -> Result<Self, Misplaced> {
         let parts: Vec<&str> = path.split('/').collect();
-        Some(match parts[..] {
-            ["group.json"] => Self::Group,
-            ["README.md" | ".editorconfig"] => Self::Ignored,
-            ["schema", name] => {
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-                let stem = stem(name).filter(|stem| !stem.is_empty() && stem.bytes().all(plain));
-                return stem.map(|_| Self::Ignored);
+        match parts[..] {
+            ["group.json"] => Ok(Self::Group),
+            ["README.md" | ".editorconfig"] => Ok(Self::Ignored),
+            ["schema", file] => named::<SchemaName>(path, stem(file)?).map(|_| Self::Ignored),
+            ["services", service, "service.json"] => {
+                named(&format!("services/{service}"), service).map(Self::Service)
             }
-            ["services", service, "service.json"] => Self::Service(service.parse().ok()?),
-            ["services", service, "routes", route] => {
-                Self::Route(service.parse().ok()?, stem(route)?.parse().ok()?)
+            ["services", service, "routes", file] => {
+                let name = stem(file)?;
+                let service = named(&format!("services/{service}"), service)?;
+                Ok(Self::Route(service, named(path, name)?))
             }
-            ["runtime", service] => Self::Runtime(stem(service)?.parse().ok()?),
-            [folder, name] => {
-                Self::Object(ObjectKind::of_folder(folder)?.named(&stem(name)?).ok()?)
+            ["runtime", file] => named(path, stem(file)?).map(Self::Runtime),
+            [folder, file] => {
+                let kind = ObjectKind::of_folder(folder).ok_or(Misplaced::Nowhere)?;
+                let named = kind.named(stem(file)?);
+                named.map(Self::Object).map_err(|error| misnamed(path, &error))
             }
-            _ => return None,
-        })
+            _ => Err(Misplaced::Nowhere),
+        }
     }
 
     /// The document's JSON as files hold it.
@@ -90,16 +105,51 @@ impl Place {
     }
 }
 
-/// The finding about a path that the tree has no room for.
-pub(crate) fn unexpected_path(path: &str) -> Diagnostic {
-    let shown: String = path.chars().take(200).collect();
-    Diagnostic::error(shown, "", Code::UnexpectedFile, "nothing has its place here").with_hint(
-        "the tree holds group.json, services/<service>/service.json, \
-         services/<service>/routes/<route>.json, runtime/<service>.json, \
-         consumers/<consumer>.json, certificates/<name>.json and global-rules/<name>.json, with \
-         lower-case names",
-    )
+/// The name in `<name>.json`.
+fn stem(file: &str) -> Result<&str, Misplaced> {
+    file.strip_suffix(".json").ok_or(Misplaced::Nowhere)
 }
+
+/// The name that the entry at `path` has.
+fn named<N: FromStr<Err: Display>>(path: &str, name: &str) -> Result<N, Misplaced> {
+    name.parse().map_err(|error| misnamed(path, &error))
+}
+
+fn misnamed(path: &str, error: &dyn Display) -> Misplaced {
+    Misplaced::Name(path.to_owned(), error.to_string())
+}
+
+/// What a file in `schema/` is called, before `.json`: anything that is plain.
+pub(crate) struct SchemaName;
+
+impl FromStr for SchemaName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (!text.is_empty() && text.bytes().all(plain))
+            .then_some(Self)
+            .ok_or_else(|| format!("{text:?} is not a name for a schema"))
+    }
+}
+
+/// The finding about a path that the tree has no room for: what a commit of it would be told.
+pub(crate) fn misplaced(path: &str) -> Diagnostic {
+    let shown = |path: &str| path.chars().take(200).collect::<String>();
+    match Place::find(path) {
+        Err(Misplaced::Name(path, message)) => {
+            Diagnostic::error(shown(&path), "", Code::BadName, shown(&message))
+        }
+        _ => Diagnostic::error(shown(path), "", Code::UnexpectedFile, "nothing has its place here")
+            .with_hint(WHAT_HAS_PLACES),
+    }
+}
+
+/// What a tree of a group has room for, as a hint.
+pub(crate) const WHAT_HAS_PLACES: &str = "the tree holds group.json, \
+    services/<service>/service.json, services/<service>/routes/<route>.json, \
+    runtime/<service>.json, consumers/<consumer>.json, certificates/<name>.json and \
+    global-rules/<name>.json";
 
 /// The JSON of a stored document; text that is no JSON becomes a string, so that a difference can
 /// still be shown.
@@ -161,7 +211,11 @@ pub(crate) fn lay_over(
     let mut edits = crate::store::objects::Edits::new();
     for (path, json) in files {
         let Some(place) = Place::of(path) else {
-            findings.push(unexpected_path(path));
+            let finding = misplaced(path);
+            // Every file of a folder tells of the name of the folder.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
             continue;
         };
         let edit = match json {

@@ -88,7 +88,7 @@ impl Draft {
     /// Puts a document at a path, in canonical form.
     pub(crate) fn put(&mut self, desk: &Desk<'_>, path: &str, json: &Value) -> Result<(), Error> {
         let Some(place) = Place::of(path) else {
-            self.findings.push(crate::content::unexpected_path(path));
+            self.findings.push(crate::content::misplaced(path));
             return Ok(());
         };
         let blob = desk.objects.make_blob(&place.bytes(json))?;

@@ -7,8 +7,9 @@ use git2::Oid;
 
 use super::object::{self, ObjectFolders};
 use super::read::{fits, read_document, read_group, read_service};
-use super::survey::{self, SchemaName};
+use super::survey;
 use super::{Basis, Folders, GroupConfig, GroupParts, Loaded, runtime_path};
+use crate::content::SchemaName;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Group, Runtime};
 use crate::name::{CommitId, GroupName, ServiceName};

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use crate::content::WHAT_HAS_PLACES;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::store::objects::{Entry, EntryKind};
 
@@ -40,22 +41,6 @@ pub(super) fn unexpected(path: &str, entry: &Entry, findings: &mut Vec<Diagnosti
         EntryKind::Executable => "the file is executable",
         EntryKind::File | EntryKind::Folder => "nothing has its place here",
     };
-    let hint = "the tree holds group.json, services/<service>/service.json, \
-                services/<service>/routes/<route>.json, runtime/<service>.json, \
-                consumers/<consumer>.json, certificates/<name>.json and global-rules/<name>.json";
-    findings.push(Diagnostic::error(path, "", Code::UnexpectedFile, message).with_hint(hint));
-}
-
-/// The stem of a file in `schema/`: anything that is plain.
-pub(super) struct SchemaName;
-
-impl FromStr for SchemaName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        (!text.is_empty() && text.bytes().all(plain))
-            .then_some(Self)
-            .ok_or_else(|| format!("{text:?} is not a name for a schema"))
-    }
+    let finding = Diagnostic::error(path, "", Code::UnexpectedFile, message);
+    findings.push(finding.with_hint(WHAT_HAS_PLACES));
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use refgate_core::change::Operation;
+use refgate_core::checkout::Checkout;
+use refgate_core::diagnostic::Diagnostic;
 use refgate_core::document::{Group, Route, Runtime, Shape, canonical_bytes};
 use serde_json::{Value, json};
 
@@ -181,7 +183,7 @@ fn findings() {
         (runtime, &balancer(r#""type": "chash", "hash_on": "cookie", "key": "user[id]""#), &[]),
         (runtime, &balancer(r#""type": "chash", "hash_on": "query", "key": "a b&é""#), &[]),
         (runtime, &balancer(r#""type": "chash", "hash_on": "consumer""#), &[]),
-        ("services/a/routes/R.json", r#"{"paths": ["/a"]}"#, &[" unexpected_file"]),
+        ("services/a/routes/R.json", r#"{"paths": ["/a"]}"#, &[" bad_name"]),
         ("services/a/other.json", "{}", &[" unexpected_file"]),
         ("../etc/passwd", "{}", &[" unexpected_file"]),
         ("group.json", r#"{"promotion": {"from": ["Test"]}}"#, &["/promotion/from/0 bad_name"]),
@@ -539,6 +541,55 @@ fn routes_that_tie() {
             );
         }
     }
+}
+
+/// Each row: a path, and the entry that is told with its code: the same of files that are given by
+/// their paths and of a tree that has them.
+#[test]
+fn names_and_places_are_told_alike_by_path_and_in_a_tree() {
+    let table = [
+        ("services/Bad/service.json", "services/Bad bad_name"),
+        ("services/Bad/routes/R.json", "services/Bad bad_name"),
+        ("services/a/routes/R.json", "services/a/routes/R.json bad_name"),
+        ("services/a/routes/-.json", "services/a/routes/-.json bad_name"),
+        ("runtime/A_b.json", "runtime/A_b.json bad_name"),
+        ("consumers/a b.json", "consumers/a b.json bad_name"),
+        ("certificates/A.json", "certificates/A.json bad_name"),
+        ("global-rules/.json", "global-rules/.json bad_name"),
+        ("schema/a b.json", "schema/a b.json bad_name"),
+        ("services/a/routes/r.yaml", "services/a/routes/r.yaml unexpected_file"),
+        ("services/a/other.json", "services/a/other.json unexpected_file"),
+        ("runtime/a", "runtime/a unexpected_file"),
+        ("notes.txt", "notes.txt unexpected_file"),
+    ];
+    let f = Fixture::new();
+    for (path, expected) in table {
+        let told = |findings: Vec<Diagnostic>| {
+            let told = findings.into_iter().filter(Diagnostic::is_error);
+            told.map(|one| format!("{} {}", one.file, one.code)).collect::<Vec<_>>()
+        };
+        let files = BTreeMap::from([
+            ("services/a/service.json".to_owned(), json!({})),
+            (path.to_owned(), json!({"paths": ["/a"]})),
+        ]);
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, document) in &files {
+            let file = folder.path().join(path);
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            std::fs::write(file, document.to_string()).expect("written");
+        }
+        let by_path = f.repository.validate(None, &files).expect("validated");
+        assert_eq!(told(by_path), [expected], "{path}");
+        let checkout = Checkout::read(folder.path()).expect("read");
+        assert_eq!(told(checkout.validate(None).expect("validated")), [expected], "{path}");
+        let operation = Operation::Commit { files, message: None };
+        let refused = f.apply("test", operation).expect_err("refused");
+        assert_eq!(told(refused.diagnostics().to_vec()), [expected], "{path}");
+    }
+    let files = ["service.json", "routes/r.json", "routes/s.json"];
+    let files = files.map(|file| (format!("services/Bad/{file}"), json!({})));
+    let findings = f.repository.validate(None, &BTreeMap::from(files)).expect("validated");
+    assert_eq!(findings.len(), 1, "the name is told once: {findings:?}");
 }
 
 /// What the contract has and this version has not is told as that, not as a slip of the keyboard.
