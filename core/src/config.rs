@@ -154,6 +154,11 @@ impl ServiceConfig {
         self.runtime_file
     }
 
+    /// Whether variables of the group are put into it.
+    pub(crate) fn uses_variables(&self) -> bool {
+        self.takes.variables
+    }
+
     /// The routes that are switched on.
     pub fn enabled_routes(&self) -> impl Iterator<Item = (&RouteName, &Route)> {
         self.routes.iter().filter(|(_, route)| route.enabled)

@@ -1,6 +1,6 @@
 //! Which document belongs at which path of a group's tree, and what that means for its JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -173,6 +173,36 @@ pub(crate) fn document_at(
         }
         _ => Ok(None),
     }
+}
+
+/// The warnings that rest on a file which is not the same in two trees: those of a change that leads
+/// from one to the other.
+pub(crate) fn warnings_of_change<'f>(
+    objects: &Objects<'_>,
+    before: Option<Oid>,
+    after: Oid,
+    findings: &'f [Diagnostic],
+) -> Result<Vec<&'f Diagnostic>, StoreError> {
+    let mut known: HashMap<&str, bool> = HashMap::new();
+    let mut warnings = Vec::new();
+    for finding in findings.iter().filter(|finding| !finding.is_error()) {
+        for file in finding.files() {
+            let changed = match known.get(file) {
+                Some(changed) => *changed,
+                None => {
+                    let old = before.map(|tree| objects.find(tree, file)).transpose()?.flatten();
+                    let changed = old != objects.find(after, file)?;
+                    known.insert(file, changed);
+                    changed
+                }
+            };
+            if changed {
+                warnings.push(finding);
+                break;
+            }
+        }
+    }
+    Ok(warnings)
 }
 
 /// Every file below a tree, by path.

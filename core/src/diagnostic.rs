@@ -131,6 +131,9 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it, for people.
     pub hint: Option<String>,
+    /// What else it rests on: a change of any of these files may have made it.
+    #[serde(skip)]
+    pub involved: Vec<String>,
 }
 
 impl Diagnostic {
@@ -149,6 +152,7 @@ impl Diagnostic {
             severity: Severity::Error,
             message: message.into(),
             hint: None,
+            involved: Vec::new(),
         }
     }
 
@@ -157,6 +161,18 @@ impl Diagnostic {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same finding, resting on these files too.
+    #[must_use]
+    pub fn involving(mut self, files: impl IntoIterator<Item = String>) -> Self {
+        self.involved.extend(files);
+        self
+    }
+
+    /// Every file that it rests on, that where it stands first.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.file).chain(&self.involved).map(String::as_str)
     }
 
     /// The same finding as a warning.

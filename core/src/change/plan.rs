@@ -7,6 +7,7 @@ use super::arrival::{self, Door};
 use super::draft::{Draft, NewTag, TreeChange, Way};
 use super::{Change, Operation, ServiceOutcome};
 use crate::config::{self, Loaded};
+use crate::content::warnings_of_change;
 use crate::diagnostic::Diagnostic;
 use crate::diff;
 use crate::document::GroupType;
@@ -265,7 +266,9 @@ fn validate(
         errors.sort();
         return Err(Error::Invalid(errors));
     }
-    warnings.extend(loaded.diagnostics.iter().filter(|finding| !finding.is_error()).cloned());
+    let before = base.map(|head| head.tree);
+    let of_change = warnings_of_change(&desk.objects, before, tree, &loaded.diagnostics)?;
+    warnings.extend(of_change.into_iter().cloned());
     Ok(loaded)
 }
 

@@ -8,7 +8,7 @@ use git2::Oid;
 use super::object::{self, ObjectFolders};
 use super::read::{fits, read_document, read_group, read_service};
 use super::survey;
-use super::{Basis, Folders, GroupConfig, GroupParts, Loaded, runtime_path};
+use super::{Basis, Folders, GroupConfig, GroupParts, Loaded, runtime_path, service_path};
 use crate::content::SchemaName;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Group, Runtime};
@@ -250,7 +250,8 @@ impl Loader<'_, '_> {
                 continue;
             };
             self.findings.extend(config.warnings.iter().cloned());
-            if claims.enter(&config, &mut self.findings) {
+            let old = previous.and_then(|before| before.services.get(&service));
+            if claims.enter(&config, old.map(|old| &**old), &mut self.findings) {
                 if config.runtime.client_certificates().next().is_some() {
                     users.insert_mut(service.clone());
                 }
@@ -359,6 +360,7 @@ impl Loader<'_, '_> {
             self.findings.push(
                 Diagnostic::error(path, "", Code::UnexpectedFile, message)
                     .with_hint("it takes effect once the service is there")
+                    .involving([service_path(service)])
                     .warning(),
             );
         }

@@ -5,6 +5,7 @@ use git2::Oid;
 use super::{Check, Finding, Rule, Update};
 use crate::change::arrival::{self, Door};
 use crate::config::{self, Loaded};
+use crate::content::warnings_of_change;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::GroupType;
 use crate::error::Error;
@@ -177,7 +178,7 @@ impl Check<'_, '_> {
             }
         }
         let loaded = self.load(group, tip.commit.0, tip.tree, Some(&before))?;
-        self.newest(update, group, tip.tree, &loaded, Some(&before))
+        self.newest(update, group, Some(base), tip.tree, &loaded, Some(&before))
     }
 
     /// Whether the rules of the group itself are other ones.
@@ -203,7 +204,7 @@ impl Check<'_, '_> {
         for error in arrival::check(self.desk, group, rules, None, tip.tree, Door::Push)? {
             self.findings.push(Finding::refused(update, error));
         }
-        self.newest(update, group, tip.tree, &loaded, None)
+        self.newest(update, group, None, tip.tree, &loaded, None)
     }
 
     /// Looks at a commit that others follow. What is not finished in it is nobody's concern: gateways
@@ -240,12 +241,15 @@ impl Check<'_, '_> {
         &mut self,
         update: &Update,
         group: &GroupName,
+        base: Option<Head>,
         tree: Oid,
         loaded: &Loaded,
         before: Option<&Loaded>,
     ) -> Result<(), Error> {
         let errors = new_errors(loaded, before);
-        let warnings = loaded.diagnostics.iter().filter(|finding| !finding.is_error());
+        let objects = &self.desk.objects;
+        let warnings =
+            warnings_of_change(objects, base.map(|head| head.tree), tree, &loaded.diagnostics)?;
         let found = errors.chain(warnings).cloned();
         let found = found.map(|finding| finding.of_group(group)).collect();
         self.documents(update, tree, found, None)

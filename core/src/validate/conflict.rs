@@ -4,11 +4,11 @@
 //! that claim the same hosts and patterns, found by hash, so that a check costs what it touches. Of
 //! two that tie, the one that comes later is at fault; of two that come together, the later by name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use crate::config::{ServiceConfig, route_path};
+use crate::config::{ServiceConfig, route_path, runtime_path};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Predicate, Route, Runtime, Test};
 use crate::host::HostPattern;
@@ -76,6 +76,29 @@ impl Claimant {
     fn title(&self) -> String {
         format!("{}/{}", self.service.name, self.claim().route)
     }
+
+    fn host(&self) -> String {
+        self.claim().host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string)
+    }
+
+    /// Whether what the service was before claimed something else by this route, or nothing.
+    fn is_other_than(&self, old: Option<&ServiceConfig>) -> bool {
+        let same = |old: &ServiceConfig| {
+            old.routes.get(&self.claim().route) == self.route()
+                && old.runtime.hosts == self.service.runtime.hosts
+                && old.runtime.path_prefix == self.service.runtime.path_prefix
+                && !old.claims.is_empty()
+        };
+        !old.is_some_and(same)
+    }
+
+    /// The files that the claim is made of.
+    fn files(&self) -> impl Iterator<Item = String> {
+        let service = &self.service;
+        let variables = service.uses_variables().then(|| "group.json".to_owned());
+        let own = [route_path(&service.name, &self.claim().route), runtime_path(&service.name)];
+        own.into_iter().chain(variables)
+    }
 }
 
 /// All claims of a group by their hash, cheap to copy and to change a little.
@@ -100,34 +123,31 @@ impl Claims {
         }
     }
 
-    /// Compares the claims of a service with all others and with each other, and enters them.
+    /// Compares the claims of a service with all others and with each other, and enters them; `old`
+    /// is what it was before.
     ///
     /// False says that it ties with what is there: it is reported and not entered.
     pub(crate) fn enter(
         &mut self,
         service: &Arc<ServiceConfig>,
+        old: Option<&ServiceConfig>,
         findings: &mut Vec<Diagnostic>,
     ) -> bool {
-        let mut found: BTreeMap<_, Diagnostic> = BTreeMap::new();
+        let mut found = Found::default();
         let mut own: HashMap<u64, Vec<Claimant>> = HashMap::new();
         for index in 0..service.claims.len() {
             let claimant = Claimant { service: Arc::clone(service), index };
             let hash = claimant.claim().hash;
             let earlier = own.entry(hash).or_default();
             for other in self.0.get(&hash).into_iter().flatten().chain(&*earlier) {
-                if found.len() < MAX_FOUND
-                    && other.id() != claimant.id()
-                    && let Some(diagnostic) = compare(&claimant, other)
-                {
-                    let (name, route) = other.id();
-                    let pair = (claimant.claim().route.clone(), name.clone(), route.clone());
-                    found.entry((pair, diagnostic.code)).or_insert(diagnostic);
+                if other.id() != claimant.id() {
+                    found.compare(&claimant, other, old);
                 }
             }
             earlier.push(claimant);
         }
-        let ties = found.values().any(Diagnostic::is_error);
-        findings.extend(found.into_values());
+        let ties = !found.conflicts.is_empty();
+        findings.extend(found.findings());
         if !ties {
             for (hash, mine) in own {
                 let mut place = self.0.get(&hash).cloned().unwrap_or_default();
@@ -139,53 +159,117 @@ impl Claims {
     }
 }
 
-/// What a claim that comes anew and one that is there come to.
-fn compare(new: &Claimant, there: &Claimant) -> Option<Diagnostic> {
-    if new.claim().host != there.claim().host {
-        return None;
-    }
-    let (first, second) = (new.route()?, there.route()?);
-    let (pattern, other) = (&new.claim().pattern, &there.claim().pattern);
-    let regexes = pattern.regex().is_some() && other.regex().is_some();
-    if !(pattern == other || regexes) || !can_match_the_same_request(first, second) {
-        return None;
-    }
-    let rank = |route: &Route| (route.priority, route.methods.is_empty(), route.matches.count());
-    let tie = pattern == other && rank(first) == rank(second);
-    let host = new.claim().host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string);
-    let routes = format!("routes {} and {}", new.title(), there.title());
-    let file = route_path(&new.service.name, &new.claim().route);
-    let warning = |code, message, hint: &str| {
-        Diagnostic::error(file.clone(), "/paths", code, message).with_hint(hint).warning()
-    };
-    Some(if tie {
-        let message = format!("{routes} both match {pattern} on {host}, with the same rank");
-        Diagnostic::error(file, "/paths", Code::RouteConflict, message)
-            .with_hint("give them different hosts, paths, methods, predicates or priorities")
-    } else if pattern == other && leaves_nothing(first, second) {
-        unreachable(warning, there, new, pattern, &host)
-    } else if pattern == other && leaves_nothing(second, first) {
-        unreachable(warning, new, there, pattern, &host)
-    } else {
-        let message = format!("{routes} overlap at {pattern} on {host}; their order decides");
-        warning(Code::RouteOverlap, message, "nothing to do when that is meant")
-    })
+/// What is found about pairs of routes, of each pair and code once.
+#[derive(Default)]
+struct Found {
+    conflicts: Pairs,
+    /// Overlaps with what was not there before, or not like this.
+    new: Pairs,
+    /// Overlaps as they were.
+    known: Pairs,
 }
 
-fn unreachable(
-    warning: impl Fn(Code, String, &str) -> Diagnostic,
-    shadowed: &Claimant,
-    by: &Claimant,
-    pattern: &PathPattern,
-    host: &str,
-) -> Diagnostic {
+type Pairs = BTreeMap<(RouteName, ServiceName, RouteName, Code), Diagnostic>;
+
+impl Found {
+    /// Compares a claim that comes anew with one that is there.
+    fn compare(&mut self, new: &Claimant, there: &Claimant, old: Option<&ServiceConfig>) {
+        if new.claim().host != there.claim().host {
+            return;
+        }
+        let (Some(first), Some(second)) = (new.route(), there.route()) else { return };
+        let (pattern, other) = (&new.claim().pattern, &there.claim().pattern);
+        let same = pattern == other;
+        let overlaps = if new.is_other_than(old)
+            || there.service.name == new.service.name && there.is_other_than(old)
+        {
+            &mut self.new
+        } else {
+            &mut self.known
+        };
+        let regexes = pattern.regex().is_some() && other.regex().is_some();
+        // Nobody reads more, but a tie is looked for all the same.
+        let may_overlap = same || regexes && overlaps.len() < MAX_FOUND;
+        if !may_overlap || !can_match_the_same_request(first, second) {
+            return;
+        }
+        let rank =
+            |route: &Route| (route.priority, route.methods.is_empty(), route.matches.count());
+        let tie = same && rank(first) == rank(second);
+        let pairs = if tie { &mut self.conflicts } else { overlaps };
+        if pairs.len() >= MAX_FOUND {
+            return;
+        }
+        let told = if tie { conflict(new, there) } else { overlap(new, there) };
+        for finding in told {
+            let (service, route) = there.id();
+            let (service, route) = (service.clone(), route.clone());
+            let pair = (new.claim().route.clone(), service, route, finding.code);
+            pairs.entry(pair).or_insert(finding);
+        }
+    }
+
+    /// The findings, those first that somebody must see.
+    fn findings(self) -> impl Iterator<Item = Diagnostic> {
+        let Self { conflicts, new, known } = self;
+        [conflicts, new, known].into_iter().flat_map(Pairs::into_values).take(MAX_FOUND)
+    }
+}
+
+/// What is told of two claims that tie.
+fn conflict(new: &Claimant, there: &Claimant) -> Vec<Diagnostic> {
+    let (pattern, host) = (&new.claim().pattern, new.host());
     let message = format!(
-        "route {} never takes a request at {pattern} on {host}: route {} takes them all before it",
-        shadowed.title(),
-        by.title()
+        "routes {} and {} both match {pattern} on {host}, with the same rank",
+        new.title(),
+        there.title()
     );
-    let hint = "give it the higher priority, or take it away";
-    warning(Code::RouteUnreachable, message, hint)
+    let hint = "give them different hosts, paths, methods, predicates or priorities";
+    vec![of_pair(new, there, Code::RouteConflict, message, hint)]
+}
+
+/// What is told of two claims whose order decides.
+fn overlap(new: &Claimant, there: &Claimant) -> Vec<Diagnostic> {
+    let (pattern, host) = (&new.claim().pattern, new.host());
+    let warning = |code, message, hint| of_pair(new, there, code, message, hint).warning();
+    let message = format!(
+        "routes {} and {} overlap at {pattern} on {host}; their order decides",
+        new.title(),
+        there.title()
+    );
+    let mut told = vec![warning(Code::RouteOverlap, message, "nothing to do when that is meant")];
+    let shadows = |one: &Claimant, other: &Claimant| {
+        let both = one.route().zip(other.route());
+        one.claim().pattern == other.claim().pattern
+            && both.is_some_and(|(a, b)| leaves_nothing(a, b))
+    };
+    for (one, other) in [(new, there), (there, new)] {
+        if shadows(one, other) {
+            let message = format!(
+                "route {} never takes a request at {pattern} on {host}: route {} takes them all \
+                 before it",
+                other.title(),
+                one.title()
+            );
+            let hint = "give it the higher priority, or take it away";
+            told.push(warning(Code::RouteUnreachable, message, hint));
+        }
+    }
+    told
+}
+
+/// A finding about two claims, at the one that comes anew.
+fn of_pair(
+    new: &Claimant,
+    there: &Claimant,
+    code: Code,
+    message: String,
+    hint: &str,
+) -> Diagnostic {
+    let file = route_path(&new.service.name, &new.claim().route);
+    let involved = new.files().chain(there.files()).filter(|other| *other != file);
+    let involved: BTreeSet<String> = involved.collect();
+    Diagnostic::error(file, "/paths", code, message).with_hint(hint).involving(involved)
 }
 
 /// Whether `a`, of the same host and pattern as `b`, comes before it and takes whatever `b` would.

@@ -18,3 +18,4 @@ mod repository;
 mod schema;
 mod support;
 mod template;
+mod warnings;

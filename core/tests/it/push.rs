@@ -63,6 +63,29 @@ fn all_are(f: &Fixture, rows: Vec<Row<'_>>) {
 }
 
 #[test]
+fn warnings_are_of_what_is_pushed() {
+    let f = stage();
+    let texts = |draft: Draft| told(&f, &editor("eve"), &[branch(&f, "test", draft.commit())]).1;
+    let overlapping = r#"{"paths": ["/headers"]}"#;
+    let text = texts(Draft::of(&f, "test").put("services/a/routes/any.json", overlapping));
+    assert!(text.contains("[route_overlap]"), "{text}");
+    let route = Operation::PutRoute {
+        service: name("a"),
+        route: name("any"),
+        document: json!({"paths": ["/headers"]}),
+    };
+    f.apply("test", route).expect("put");
+    let elsewhere =
+        Draft::of(&f, "test").put("services/a/routes/other.json", r#"{"paths": ["/o"]}"#);
+    assert_eq!(texts(elsewhere), "");
+    let moved = Draft::of(&f, "test").put(
+        "runtime/a.json",
+        r#"{"upstreams": {"default": {"nodes": [{"host": "a", "port": 80}]}}}"#,
+    );
+    assert!(texts(moved).contains("[route_overlap]"));
+}
+
+#[test]
 fn refs() {
     let f = stage();
     let (test, uat) = (head(&f, "test"), head(&f, "uat"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Desk, empty_object, of_group};
 use crate::config;
-use crate::content::lay_over;
+use crate::content::{lay_over, warnings_of_change};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::name::{CommitId, GroupName};
@@ -49,11 +49,14 @@ fn findings(
     files: &BTreeMap<String, Value>,
 ) -> Result<Vec<Diagnostic>, Error> {
     let mut findings = Vec::new();
-    let tree = lay_over(&desk.objects, Some(tree), files, true, &mut findings)?;
+    let before = tree;
+    let tree = lay_over(&desk.objects, Some(before), files, true, &mut findings)?;
     // What would be committed here; it is not, so that there is no commit to name.
     let commit = CommitId(Oid::ZERO_SHA1);
     let loaded = config::load(&desk.objects, group, commit, tree, previous)?;
-    findings.extend(loaded.diagnostics);
+    let warnings = warnings_of_change(&desk.objects, Some(before), tree, &loaded.diagnostics)?;
+    findings.extend(warnings.into_iter().cloned());
+    findings.extend(loaded.diagnostics.into_iter().filter(Diagnostic::is_error));
     findings.sort();
     Ok(findings)
 }
