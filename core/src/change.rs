@@ -32,7 +32,7 @@ use crate::version::Version;
 
 pub(crate) use group::etag as group_etag;
 pub(crate) use object::no_object;
-pub use plan::{Gate, PlanView};
+pub use plan::{Gate, PlanView, Subject};
 pub(crate) use plan::{Plan, plan};
 pub use precondition::{Precondition, Tags};
 pub(crate) use route::no_route;
@@ -272,6 +272,9 @@ pub struct Written {
     /// Of a sync, rollback or new version: each service, in the order asked for.
     #[serde(skip)]
     pub services: Vec<ServiceOutcome>,
+    /// Of a rollback of the group: what came of it.
+    #[serde(skip)]
+    pub whole: Option<OutcomeKind>,
 }
 
 /// What came of a change for one service.

@@ -195,6 +195,10 @@ impl Done {
                 let mut body = to_value(written)?;
                 if let Some(service) = written.services.first() {
                     merge_patch(&mut body, &to_value(service)?);
+                } else if let Some(outcome) = written.whole {
+                    body["outcome"] = to_value(&outcome)?;
+                    body["service"] = Value::Null;
+                    body["version"] = Value::Null;
                 }
                 if let Some(convergence) = convergence {
                     body["convergence"] = to_value(convergence)?;

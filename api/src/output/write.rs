@@ -160,7 +160,7 @@ fn happened(write: &Write, of: &ServiceOutcome, subject: &str, verb: &str) -> St
         (Some("promoted"), Some(what)) => format!("{what} promoted"),
         (Some("rolled_back"), Some(what)) => format!("rolled back to {what}"),
         (Some("already_current"), Some(what)) => format!("{what} is already there"),
-        (Some("already_current"), None) => format!("{subject} is already there"),
+        (Some("already_current"), None) => format!("{subject} is as it was then"),
         (Some(outcome), _) if write.changed => format!("{subject} {}", outcome.replace('_', " ")),
         _ if write.changed || verb == "created" => format!("{subject} {verb}"),
         _ => format!("{subject} unchanged"),

@@ -4,7 +4,7 @@ use git2::Oid;
 use serde_json::Value;
 
 use super::plan::Gate;
-use super::{ServiceOutcome, Written};
+use super::{OutcomeKind, ServiceOutcome, Written};
 use crate::content::Place;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
@@ -37,6 +37,8 @@ pub(crate) struct Draft {
     /// Findings of the operation itself; an error refuses it.
     pub(crate) findings: Vec<Diagnostic>,
     pub(crate) services: Vec<ServiceOutcome>,
+    /// What came of the group as a whole, where it is put back.
+    pub(crate) whole: Option<OutcomeKind>,
     /// Whether the object is made by this.
     pub(crate) created: bool,
 }
@@ -70,6 +72,7 @@ impl Draft {
             gates: Vec::new(),
             findings: Vec::new(),
             services: Vec::new(),
+            whole: None,
             created: false,
         }
     }

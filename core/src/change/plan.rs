@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::arrival::{self, Door};
 use super::draft::{Draft, NewTag, TreeChange, Way};
-use super::{Change, Operation, ServiceOutcome};
+use super::{Change, Operation, OutcomeKind, ServiceOutcome};
 use crate::config::{self, Loaded};
 use crate::content::warnings_of_change;
 use crate::diagnostic::Diagnostic;
@@ -13,8 +13,9 @@ use crate::diff;
 use crate::document::GroupType;
 use crate::error::Error;
 use crate::event::Event;
-use crate::name::{CommitId, GroupName};
+use crate::name::{CommitId, GroupName, ServiceName};
 use crate::repository::{Desk, Head, of_group};
+use crate::version::Version;
 
 /// A change that can be published as it is, as long as the head is the one it was planned on.
 pub(crate) struct Plan {
@@ -27,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) warnings: Vec<Diagnostic>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) services: Vec<ServiceOutcome>,
+    pub(crate) whole: Option<OutcomeKind>,
     pub(crate) created: bool,
 }
 
@@ -62,6 +64,9 @@ pub struct PlanView {
     pub base_commit: Option<CommitId>,
     /// What would happen.
     pub outcome: String,
+    /// What is synced or rolled back, where it is one thing.
+    #[serde(flatten)]
+    pub subject: Option<Subject>,
     /// What would be different.
     pub changes: Vec<diff::Change>,
     /// Findings that involve what would be written.
@@ -71,6 +76,15 @@ pub struct PlanView {
     /// Of a sync or rollback: each service.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceOutcome>,
+}
+
+/// What a sync or rollback is about; nulls for the group as a whole.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Subject {
+    /// The service.
+    pub service: Option<ServiceName>,
+    /// The version it is at then.
+    pub version: Option<Version>,
 }
 
 /// Plans a change against the head of this moment.
@@ -136,6 +150,7 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
         warnings,
         gates: draft.gates,
         services: draft.services,
+        whole: draft.whole,
         created: draft.created,
     };
     let expected = &change.precondition.expect_plan;
@@ -306,7 +321,14 @@ impl Plan {
         let before = self.base.map(|head| head.tree);
         // Of several services the outcome is what came of any.
         let outcomes = self.services.iter().filter_map(|service| service.outcome);
-        let outcome = match outcomes.min() {
+        let subject = match &self.services[..] {
+            [] => self.whole.map(|_| Subject::default()),
+            [ServiceOutcome { service, version, .. }] => {
+                Some(Subject { service: Some(service.clone()), version: Some(version.clone()) })
+            }
+            _ => None,
+        };
+        let outcome = match outcomes.chain(self.whole).min() {
             Some(outcome) => outcome.as_str(),
             None if !self.changes_anything() => "unchanged",
             None if self.created => "created",
@@ -317,6 +339,7 @@ impl Plan {
             group: self.group,
             base_commit: self.base.map(|head| head.commit),
             outcome: outcome.to_owned(),
+            subject,
             changes: diff::changes(&desk.objects, before, after, "")?,
             warnings: self.warnings,
             gates: self.gates,

@@ -68,6 +68,11 @@ pub(super) fn group(
     let subject = format!("roll {group} back to revision {}", row.revision);
     let mut draft = Draft::new(Event::new("group.rolled-back", subject));
     draft.way = Way::Version;
-    draft.change = TreeChange::Whole(desk.tree_of(row.commit)?);
+    let tree = desk.tree_of(row.commit)?;
+    draft.change = TreeChange::Whole(tree);
+    draft.whole = Some(match tree == head.tree {
+        true => OutcomeKind::AlreadyCurrent,
+        false => OutcomeKind::RolledBack,
+    });
     Ok(draft)
 }

@@ -329,6 +329,7 @@ impl Step {
             created: plan.created && changed,
             warnings: plan.warnings,
             services: plan.services,
+            whole: plan.whole,
         })
     }
 }

@@ -378,9 +378,19 @@ fn a_whole_group_goes_back() {
     f.put("test", "b", json!({})).expect("created");
     f.patch("test", "a", json!({"runtime": {"hosts": ["other.acme.com"]}})).expect("edited");
     let to = refgate_core::change::RollbackTarget::Revision(first.revision);
-    let written = f.apply("test", Operation::RollbackGroup { to }).expect("rolled back");
+    let rollback = || Operation::RollbackGroup { to };
+    let plan = f.repository.plan(&change("test", rollback())).expect("a plan");
+    let plan = serde_json::to_value(plan).expect("a plan serialises");
+    assert_eq!(
+        (&plan["outcome"], plan.get("service"), plan.get("version")),
+        (&json!("rolled_back"), Some(&json!(null)), Some(&json!(null)))
+    );
+    let written = f.apply("test", rollback()).expect("rolled back");
+    assert_eq!(written.whole, Some(OutcomeKind::RolledBack));
     assert_eq!(written.revision.0, first.revision.0 + 3);
     assert_eq!(f.service("test", "a")["runtime"]["hosts"], json!(["test.acme.com"]));
     assert!(f.repository.service(&name("test"), &name("b")).is_err());
     assert_eq!(f.git(&["diff", &first.commit.to_string(), "test"]), "");
+    let again = f.apply("test", rollback()).expect("nothing to do");
+    assert_eq!((again.changed, again.whole), (false, Some(OutcomeKind::AlreadyCurrent)));
 }

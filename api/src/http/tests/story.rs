@@ -82,6 +82,16 @@ async fn from_test_to_production_and_back() -> Result<()> {
     let rolled = harness.post(&format!("{uat}/rollback"), back).await?.expect(StatusCode::OK)?;
     assert_eq!((&rolled["outcome"], &rolled["version"]), (&json!("rolled_back"), &json!("1.0.0")));
     assert_eq!(harness.get(uat).await?.body["runtime"]["hosts"], json!(["uat.acme.com"]));
+    let whole = json!({"revision": rolled["revision"]});
+    for query in ["?dry_run=true", ""] {
+        let path = format!("/v1/groups/uat/rollback{query}");
+        let back = harness.post(&path, whole.clone()).await?.expect(StatusCode::OK)?;
+        let told = if query.is_empty() { &back } else { &back["plan"] };
+        assert_eq!(told["outcome"], "already_current", "{back}");
+        for key in ["service", "version"] {
+            assert_eq!(told.get(key), Some(&Value::Null), "{back}");
+        }
+    }
 
     let matrix = harness.get("/v1/services").await?.body;
     let row = &matrix["items"][0];

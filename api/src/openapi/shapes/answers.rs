@@ -141,8 +141,10 @@ pub(super) fn add_reads(all: &mut Map<String, Value>) {
 }
 
 pub(super) fn add_writes(all: &mut Map<String, Value>) {
-    let outcome =
-        word("What happened to the service.", &["promoted", "rolled_back", "already_current"]);
+    let outcome = word(
+        "What happened to the service, or to the group.",
+        &["promoted", "rolled_back", "already_current"],
+    );
     let shapes = [
         (
             "Written",
@@ -154,11 +156,13 @@ pub(super) fn add_writes(all: &mut Map<String, Value>) {
                     ("revision", count("The position of that commit, from 1.")),
                     (
                         "changed",
-                        flag("False: there was nothing to change, and no commit was made."),
+                        flag(
+                            "False: there was nothing to change in the group, and no commit was made.",
+                        ),
                     ),
                     ("warnings", list(shape("Diagnostic"))),
-                    ("service?", shape("Name")),
-                    ("version?", shape("Version")),
+                    ("service?", or_null(shape("Name"))),
+                    ("version?", or_null(shape("Version"))),
                     ("outcome?", outcome.clone()),
                     ("import?", shape("Imported")),
                     ("convergence?", shape("Convergence")),
@@ -185,6 +189,8 @@ pub(super) fn add_writes(all: &mut Map<String, Value>) {
                     ("group", shape("Name")),
                     ("base_commit", or_null(shape("CommitId"))),
                     ("outcome", text("What would happen.")),
+                    ("service?", or_null(shape("Name"))),
+                    ("version?", or_null(shape("Version"))),
                     ("changes", list(shape("Change"))),
                     ("warnings", list(shape("Diagnostic"))),
                     (

@@ -58,6 +58,11 @@ fn one_line_says_what_happened() {
             write(json!({"outcome": "rolled_back", "service": null, "version": null})),
             "uat: service httpbin rolled back (revision 3, commit 01234567)\n",
         ),
+        (
+            200,
+            write(json!({"changed": false, "outcome": "already_current", "service": null})),
+            "uat: service httpbin is as it was then (revision 3)\n",
+        ),
     ];
     for (status, body, line) in table {
         let (ending, answers, messages) = shown(Format::Table, status, body.clone());
