@@ -45,8 +45,8 @@ pub struct Event {
     pub from_group: Option<String>,
     /// Why, in the words of who made it.
     pub reason: Option<String>,
-    /// The commit that the content was picked from.
-    pub picked_from: Option<String>,
+    /// The commits that the content was picked from, each once.
+    pub picked_from: Vec<String>,
 }
 
 /// The kind of a commit that does not say what it is.
@@ -75,9 +75,17 @@ impl Event {
 
     /// The same event with where the content came from.
     #[must_use]
-    pub fn picked(mut self, from: Option<&GroupName>, commit: CommitId) -> Self {
+    pub fn picked(
+        mut self,
+        from: Option<&GroupName>,
+        commits: impl IntoIterator<Item = CommitId>,
+    ) -> Self {
         self.from_group = from.map(ToString::to_string);
-        self.picked_from = Some(commit.to_string());
+        for commit in commits.into_iter().map(|commit| commit.to_string()) {
+            if !self.picked_from.contains(&commit) {
+                self.picked_from.push(commit);
+            }
+        }
         self
     }
 
@@ -99,7 +107,7 @@ impl Event {
                 let _ = writeln!(text, "{PREFIX}{name}: {}", one_line(value));
             }
         }
-        if let Some(commit) = &self.picked_from {
+        for commit in &self.picked_from {
             let _ = writeln!(text, "{PICKED}{commit})");
         }
         text
@@ -113,7 +121,7 @@ impl Event {
         let last_paragraph = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
         for line in last_paragraph.lines() {
             if let Some(commit) = line.strip_prefix(PICKED) {
-                event.picked_from = commit.strip_suffix(')').map(str::to_owned);
+                event.picked_from.extend(commit.strip_suffix(')').map(str::to_owned));
             }
             let Some((name, value)) =
                 line.strip_prefix(PREFIX).and_then(|line| line.split_once(": "))
@@ -164,7 +172,7 @@ mod tests {
         let event = Event {
             version: Some("1.0.0".into()),
             reason: Some("why\nRefgate-Actor: mallory".into()),
-            picked_from: Some("0".repeat(40)),
+            picked_from: vec!["0".repeat(40)],
             ..Event::new("version.promoted", "sync httpbin 1.0.0 to uat")
         };
         assert_eq!(
@@ -188,11 +196,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            subject in "[ -~é]{1,40}", actor in any::<String>(), reason in any::<String>()
+            subject in "[ -~é]{1,40}", actor in any::<String>(), reason in any::<String>(),
+            picked_from in proptest::collection::vec("[0-9a-f]{40}", 0..3)
         ) {
             let written = Event {
                 actor: Some(one_line(&actor)).filter(|text| !text.is_empty()),
                 reason: Some(one_line(&reason)).filter(|text| !text.is_empty()),
+                picked_from,
                 ..Event::new("service.updated", subject)
             };
             if !written.subject.is_empty() {

@@ -79,10 +79,13 @@ pub(super) fn sync(
     let mut event =
         Event::new("version.promoted", format!("sync {} to {target}", titles.join(", ")));
     if let [version] = &incoming[..] {
-        let from = version.from.as_ref().map(|(group, _)| group);
         event = event.about(&version.service).with_version(&version.version);
-        event = event.picked(from, version.commit);
     }
+    let from = |version: &Incoming| version.from.as_ref().map(|(group, _)| group.clone());
+    let source = incoming.first().and_then(from);
+    let source =
+        source.filter(|group| incoming.iter().all(|one| from(one).as_ref() == Some(group)));
+    event = event.picked(source.as_ref(), incoming.iter().map(|version| version.commit));
     let mut draft = Draft::new(event);
     draft.way = Way::Version;
     let mut clashes = Vec::new();

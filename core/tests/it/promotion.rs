@@ -217,6 +217,41 @@ fn a_plan_of_several_is_what_comes_of_any() {
     assert_eq!(plan.expect("a plan").outcome, "already_current");
 }
 
+/// Where several services come from is in their commit, as of one.
+#[test]
+fn a_commit_of_several_says_where_they_come_from() {
+    let f = Fixture::new();
+    for service in ["a", "b", "c"] {
+        f.put("test", service, json!({})).expect("created");
+    }
+    f.sync("c", "test", "uat", Some("1.0.0")).expect("promoted");
+    f.put("test", "d", json!({})).expect("created");
+    let item = |service: &str, group: &str| {
+        let source = SyncSource::Group { group: name(group), version: Some("1.0.0".to_owned()) };
+        (name(service), source)
+    };
+    let sync = |services| {
+        let settled = Settled::new();
+        let on_conflict = OnConflict::Abort;
+        let sync = Sync { services, runtime: None, on_conflict, settled };
+        f.apply("uat", Operation::Sync(sync)).expect("promoted");
+        let body = f.git(&["log", "-1", "--format=%B", "uat"]);
+        let told = |start: &str| {
+            let lines = body.lines().filter_map(|line| line.strip_prefix(start));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        (told("Refgate-From-Group: "), told("(cherry picked from commit "))
+    };
+    let commit = |revision: &str| format!("{})", f.git(&["rev-parse", revision]).trim());
+    let (from, picked) = sync(vec![item("a", "test"), item("b", "test")]);
+    assert_eq!((from, picked), (vec!["test".to_owned()], vec![commit("test")]));
+
+    let version = (name("c"), SyncSource::Version("1.0.0".to_owned()));
+    f.apply("uat", Operation::DeleteService { service: name("c") }).expect("gone");
+    let (from, picked) = sync(vec![item("d", "test"), version]);
+    assert_eq!((from, picked), (vec![], vec![commit("test"), commit("c/1.0.0^{commit}")]));
+}
+
 /// A runtime that is not taken is told, and looked at, whether or not anything else comes.
 #[test]
 fn a_runtime_that_is_not_taken_is_told() {
