@@ -105,7 +105,11 @@ async fn group_desk(api: &Api, name: GroupName) -> Result<Editor<GroupSubject>, 
     Ok(Editor {
         subject: GroupSubject { name: Some(name.clone()), before: document.clone(), others },
         title: format!("Settings of {name}"),
-        lead: String::new(),
+        lead: match document["type"] == "ingress" {
+            true => "This group is written by its controller: only its type can be changed here.",
+            false => "",
+        }
+        .to_owned(),
         crumbs: group_crumbs(&name),
         document,
         condition: Condition::Same(view.etag),

@@ -97,7 +97,9 @@ fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
         "version_taken" | "version_mismatch" | "content_already_versioned" => {
             "`refgate version list SERVICE` shows the numbers and where each runs"
         }
-        "read_only_group" => "change it where it comes from: its controller in Kubernetes",
+        "read_only_group" => {
+            "change it where it comes from: its controller in Kubernetes; an administrator takes the group back with `refgate group update GROUP --patch '{\"type\": \"gateway\"}'`"
+        }
         "internal" => "the log of the control plane has the cause, under the request id",
         "version_required" => "name the new version with --version, such as --version 1.0.0",
         "promotion_conflict" => {
