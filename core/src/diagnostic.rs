@@ -133,7 +133,7 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// What else it rests on: a change of any of these files may have made it.
     #[serde(skip)]
-    pub involved: Vec<String>,
+    pub involved: Box<[String]>,
 }
 
 impl Diagnostic {
@@ -152,7 +152,7 @@ impl Diagnostic {
             severity: Severity::Error,
             message: message.into(),
             hint: None,
-            involved: Vec::new(),
+            involved: Box::default(),
         }
     }
 
@@ -166,13 +166,13 @@ impl Diagnostic {
     /// The same finding, resting on these files too.
     #[must_use]
     pub fn involving(mut self, files: impl IntoIterator<Item = String>) -> Self {
-        self.involved.extend(files);
+        self.involved = files.into_iter().collect();
         self
     }
 
     /// Every file that it rests on, that where it stands first.
     pub fn files(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.file).chain(&self.involved).map(String::as_str)
+        std::iter::once(&self.file).chain(&*self.involved).map(String::as_str)
     }
 
     /// The same finding as a warning.

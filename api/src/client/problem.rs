@@ -131,7 +131,7 @@ impl Finding {
             severity: if self.severity == "warning" { Severity::Warning } else { Severity::Error },
             message: self.message.clone(),
             hint: self.hint.clone(),
-            involved: Vec::new(),
+            involved: Box::default(),
         };
         report::lines(&finding, text)
     }

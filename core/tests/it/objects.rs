@@ -261,8 +261,8 @@ fn findings() {
         (t, with("private_key", "$var://nothing"), one("/private_key unresolved_variable")),
         (r, json!({"description": "for all", "labels": {"a": "b"}, "plugins": {}}), vec![]),
         (r, json!({"plugins": {"cors": {}}}), one("/plugins/cors unknown_plugin")),
-        ("certificates/A.json", certificate(&["a.com"]), one(" unexpected_file")),
-        ("consumers/a.b.json", json!({}), one(" unexpected_file")),
+        ("certificates/A.json", certificate(&["a.com"]), one(" bad_name")),
+        ("consumers/a.b.json", json!({}), one(" bad_name")),
         ("consumers/a.yaml", json!({}), one(" unexpected_file")),
         ("global-rules/x/y.json", json!({}), one(" unexpected_file")),
     ];
