@@ -24,10 +24,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
+use crate::error::Error;
 use crate::event::Actor;
 use crate::merge::{OnConflict, Settled};
 use crate::name::{CommitId, GroupName, Revision, RouteName, ServiceName};
 use crate::object::ObjectName;
+use crate::repository::Desk;
 use crate::version::Version;
 
 pub(crate) use group::etag as group_etag;
@@ -38,6 +40,18 @@ pub use precondition::{Precondition, Tags};
 pub(crate) use route::no_route;
 pub(crate) use runtime::etag as runtime_etag;
 pub(crate) use service::{content, etag as service_etag, routes};
+
+/// Whether what an operation brings to a group is there to be brought, whichever group that is.
+pub(crate) fn check_source(desk: &Desk<'_>, operation: &Operation) -> Result<(), Error> {
+    match operation {
+        Operation::Sync(sync) => sync
+            .services
+            .iter()
+            .try_for_each(|(service, source)| promotion::check_source(desk, service, source)),
+        Operation::CopyObject { object, from, .. } => object::source(desk, object, from).map(drop),
+        _ => Ok(()),
+    }
+}
 
 /// A change that somebody asks for.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::change::{Change, PlanView, Written};
+use crate::change::{Change, Operation, PlanView, Written};
 use crate::error::Error;
 use crate::index::Index;
 use crate::name::GroupName;
@@ -130,6 +130,14 @@ impl Repository {
             let plan = crate::change::plan(desk, change)?;
             plan.view(desk)
         })
+    }
+
+    /// Whether what a sync or a copy brings is there, before it is asked for each of several groups.
+    ///
+    /// # Errors
+    /// When the group, service, version or object that it comes from is not there or cannot be read.
+    pub fn check_source(&self, operation: &Operation) -> Result<(), Error> {
+        self.shared.read(|desk| crate::change::check_source(desk, operation))
     }
 
     /// Reads what is published.

@@ -46,6 +46,9 @@ impl Targets {
             Self::Many(groups) => groups,
         };
         write.precondition.is_of_one(targets.len(), "groups")?;
+        // What is not there is no answer of a target.
+        let brought = operation.clone();
+        api.store.read(move |repository| repository.check_source(&brought)).await?;
         let mut results = Vec::with_capacity(targets.len());
         for group in targets {
             match write.perform(api, group.clone(), operation.clone(), reason.clone()).await {

@@ -77,10 +77,7 @@ pub(super) fn copy(
         let reason = format!("{object} is in group {group} already: name another group");
         return Err(Error::Malformed { reason });
     }
-    let (_, document) = of_group(from, || {
-        let found = document_at(&desk.objects, desk.head(from)?.tree, &object.path())?;
-        found.ok_or_else(|| no_object(from, object))
-    })?;
+    let document = source(desk, object, from)?;
     let existing = find(desk, group, head, object, condition)?;
     let form = |json: &Value| Place::Object(object.clone()).canonical(json);
     let differs = existing.as_ref().is_some_and(|existing| form(existing) != form(&document));
@@ -95,6 +92,18 @@ pub(super) fn copy(
         draft.put(desk, &object.path(), &document)?;
     }
     Ok(draft)
+}
+
+/// What a group has to be copied.
+pub(super) fn source(
+    desk: &Desk<'_>,
+    object: &ObjectName,
+    from: &GroupName,
+) -> Result<Value, Error> {
+    of_group(from, || {
+        let found = document_at(&desk.objects, desk.head(from)?.tree, &object.path())?;
+        found.map(|(_, document)| document).ok_or_else(|| no_object(from, object))
+    })
 }
 
 fn draft(group: &GroupName, object: &ObjectName, exists: bool) -> Draft {

@@ -147,6 +147,24 @@ fn check_settled(
     }
 }
 
+/// Whether what shall come is there at all, wherever it goes.
+pub(super) fn check_source(
+    desk: &Desk<'_>,
+    service: &ServiceName,
+    source: &SyncSource,
+) -> Result<(), Error> {
+    match source {
+        SyncSource::Version(version) => {
+            super::version::existing(desk, service, version)?;
+        }
+        SyncSource::Group { group, .. } => of_group(group, || {
+            let found = super::service::content(desk, desk.head(group)?.tree, service)?;
+            found.map(drop).ok_or_else(|| Error::no_service(group, service))
+        })?,
+    }
+    Ok(())
+}
+
 /// Step 1: what shall come, and by which number.
 fn find_source(
     desk: &Desk<'_>,

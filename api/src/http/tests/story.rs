@@ -373,3 +373,35 @@ async fn a_route_and_a_runtime_say_who_changed_them_last() -> Result<()> {
     }
     Ok(())
 }
+
+/// What is asked for is not there, wherever it shall go: no answer of a target.
+#[tokio::test]
+async fn a_source_that_is_not_there_is_not_found() -> Result<()> {
+    let harness = Harness::new()?.with_httpbin().await?;
+    let services = |names: &[&str]| {
+        let names = names.iter().map(|name| ((*name).to_owned(), json!("1.0.0")));
+        json!({"to": ["uat"], "services": names.collect::<serde_json::Map<_, _>>()})
+    };
+    let both = json!({"to": ["uat", "production"]});
+    let table = [
+        ("/v1/groups/nowhere/sync", services(&["httpbin"])),
+        ("/v1/groups/test/sync", services(&["httpbin", "nothing"])),
+        ("/v1/groups/test/sync", json!({"to": "uat", "services": {"nothing": null}})),
+        ("/v1/groups/nowhere/services/httpbin/sync", both.clone()),
+        ("/v1/groups/test/services/nothing/sync", both.clone()),
+        ("/v1/services/httpbin/versions/9.0.0/sync", both.clone()),
+        ("/v1/groups/nowhere/consumers/app/copy", both.clone()),
+        ("/v1/groups/test/consumers/nobody/copy", both),
+    ];
+    for (path, body) in table {
+        for query in ["", "?dry_run=true"] {
+            let reply = harness.post(&format!("{path}{query}"), body.clone()).await?;
+            reply.expect_problem(StatusCode::NOT_FOUND, "not_found").context(path)?;
+        }
+    }
+    let to = json!({"to": ["nowhere", "uat"], "services": {"httpbin": "1.0.0"}});
+    let each = harness.post("/v1/groups/test/sync", to).await?.expect(StatusCode::OK)?;
+    assert_eq!(each["results"][0]["error"]["code"], "not_found");
+    assert_eq!(each["results"][1]["outcome"], "promoted");
+    Ok(())
+}
