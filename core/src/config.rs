@@ -39,6 +39,9 @@ pub struct GroupConfig {
     pub objects: GroupObjects,
     basis: Basis,
     claims: Claims,
+    /// The last good forms of services that were left out. They keep what they claim: gateways go on
+    /// serving them.
+    kept: Services,
     /// Services that show their nodes a certificate of the group.
     certificate_users: CertificateUsers,
 }
@@ -71,9 +74,33 @@ struct Folders {
 }
 
 impl GroupConfig {
-    /// Keeps serving the last good form of a service that was left out as faulty.
-    pub fn keep_last_good(&mut self, service: Arc<ServiceConfig>) {
-        self.services.insert_mut(service.name.clone(), service);
+    /// The last form of a service that was good, whether it is now or not.
+    fn last_good(&self, service: &ServiceName) -> Option<&Arc<ServiceConfig>> {
+        self.services.get(service).or_else(|| self.kept.get(service))
+    }
+
+    /// Serves the services that were left out as faulty in their last good forms, those that have one;
+    /// says which.
+    pub fn serve_last_good(&mut self) -> BTreeSet<ServiceName> {
+        for (name, service) in &self.kept {
+            self.services.insert_mut(name.clone(), Arc::clone(service));
+        }
+        self.kept.keys().cloned().collect()
+    }
+
+    /// The same, to go on from with objects that are elsewhere: everything is read there, and what is
+    /// at fault there is known in its last good form.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        let mut config = self.clone();
+        config.basis.folders = None;
+        config.objects.forget_folders();
+        config
+    }
+
+    /// The services that were left out as faulty and have no last good form.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = &ServiceName> {
+        self.basis.faulty.iter().filter(|name| !self.kept.contains_key(*name))
     }
 
     /// The `group.json` that [`Self::group`] was read from; nothing when it never was sound.

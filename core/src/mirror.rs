@@ -229,6 +229,11 @@ fn good_tree(
         edits.insert(folder, Some((EntryKind::Folder, service.content.0)));
         edits.insert(runtime_path(&service.name), file(service.runtime_file()));
     }
+    // What is not served claims nothing: read by itself, it might take the place of what is kept.
+    for name in config.lost() {
+        edits.insert(format!("services/{name}"), None);
+        edits.insert(runtime_path(name), None);
+    }
     let group_file = config.group_file_in_use();
     let published = objects.find(tree, "group.json")?.map(|entry| entry.id);
     if group_file.is_some() && group_file != published {

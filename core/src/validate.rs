@@ -3,24 +3,28 @@
 //! Single values are checked where they are read, in [`crate::document`].
 
 mod conflict;
+mod pair;
+mod standing;
 
 use std::collections::BTreeSet;
 
-use crate::config::{GroupObjects, ServiceConfig, route_path, runtime_path};
+use crate::config::{GroupObjects, route_path, runtime_path};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
-use crate::name::{RouteName, ServiceName, UpstreamName};
+use crate::name::{CertificateName, RouteName, ServiceName, UpstreamName};
 
 pub(crate) use conflict::{Claim, Claims, claims};
+pub(crate) use standing::settle;
 
 /// Reports upstreams that show their nodes a certificate which the group does not have; says whether
 /// there is none.
-pub(crate) fn certificate_references(
-    service: &ServiceConfig,
+pub(crate) fn certificate_references<'n>(
+    service: &ServiceName,
+    named: impl IntoIterator<Item = (&'n UpstreamName, CertificateName)>,
     objects: &GroupObjects,
     findings: &mut Vec<Diagnostic>,
 ) -> bool {
     let known = findings.len();
-    for (upstream, certificate) in service.runtime.client_certificates() {
+    for (upstream, certificate) in named {
         if objects.has_certificate(&certificate) {
             continue;
         }
@@ -29,7 +33,7 @@ pub(crate) fn certificate_references(
             .unwrap_or_else(|| format!("add certificates/{certificate}.json to the group"));
         let message = format!("the group has no certificate {:?}", certificate.as_str());
         let pointer = format!("/upstreams/{upstream}/tls/client_certificate");
-        let file = runtime_path(&service.name);
+        let file = runtime_path(service);
         let finding = Diagnostic::error(file, pointer, Code::UnknownCertificate, message);
         findings.push(finding.with_hint(hint));
     }

@@ -8,7 +8,9 @@ use git2::Oid;
 use super::object::{self, ObjectFolders};
 use super::read::{fits, read_document, read_group, read_service};
 use super::survey;
-use super::{Basis, Folders, GroupConfig, GroupParts, Loaded, runtime_path, service_path};
+use super::{
+    Basis, Folders, GroupConfig, GroupParts, Loaded, Services, runtime_path, service_path,
+};
 use crate::content::SchemaName;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Group, Runtime};
@@ -209,57 +211,6 @@ impl Loader<'_, '_> {
         }
         let contents = self.objects.listing(folders.services, changed.len())?;
         let runtimes = self.objects.listing(folders.runtime, changed.len())?;
-        for (service, places) in &mut changed {
-            *places = Places::of(service, &contents, &runtimes)?;
-            if let Some(old) = services.get(service) {
-                claims.withdraw(old);
-            }
-            services.remove_mut(service);
-            users.remove_mut(service);
-        }
-        let mut known_changed: Option<BTreeSet<ServiceName>> =
-            basis.map(|_| changed.keys().cloned().collect());
-        let mut faulty = BTreeSet::new();
-        for (service, places) in changed {
-            let Some(content) = places.content else {
-                if let Some(file) = places.runtime {
-                    self.stray_runtime(&service, file, &group)?;
-                }
-                continue;
-            };
-            // What was loaded before is still good where only the folders around it changed.
-            let kept = previous.and_then(|before| before.services.get(&service)).filter(|kept| {
-                kept.content.0 == content
-                    && kept.runtime_file == places.runtime
-                    && !kept.takes.meet(group_changed)
-            });
-            let read = match kept {
-                Some(kept) => Some(Arc::clone(kept)),
-                None => read_service(
-                    self.objects,
-                    &service,
-                    content,
-                    places.runtime,
-                    &group,
-                    &mut self.findings,
-                )?
-                .map(Arc::new),
-            };
-            let Some(config) = read else {
-                faulty.insert(service);
-                continue;
-            };
-            self.findings.extend(config.warnings.iter().cloned());
-            let old = previous.and_then(|before| before.services.get(&service));
-            if claims.enter(&config, old.map(|old| &**old), &mut self.findings) {
-                if config.runtime.client_certificates().next().is_some() {
-                    users.insert_mut(service.clone());
-                }
-                services.insert_mut(service, config);
-            } else {
-                faulty.insert(service);
-            }
-        }
         let objects_before = previous.map(|before| (&before.objects, &*before.group));
         let objects = object::load(
             self.objects,
@@ -268,24 +219,81 @@ impl Loader<'_, '_> {
             objects_before,
             &mut self.findings,
         )?;
+        for (service, places) in &mut changed {
+            *places = Places::of(service, &contents, &runtimes)?;
+        }
+        let mut faulty = BTreeSet::new();
         // A certificate can go while the services that use it stay as they are.
         let same_certificates = previous
             .is_some_and(|before| before.objects.has_same_certificates(self.object_folders));
-        for service in &users.clone() {
-            let looked_at = known_changed.as_ref().is_none_or(|changed| changed.contains(service));
-            let Some(config) = services.get(service).map(Arc::clone) else { continue };
-            if (looked_at || !same_certificates)
-                && !validate::certificate_references(&config, &objects, &mut self.findings)
+        for service in users.iter().filter(|_| !same_certificates) {
+            let Some(config) = services.get(service) else { continue };
+            let named = config.runtime.client_certificates();
+            if !changed.contains_key(service)
+                && !validate::certificate_references(service, named, &objects, &mut self.findings)
             {
-                claims.withdraw(&config);
-                services.remove_mut(service);
-                users.remove_mut(service);
                 faulty.insert(service.clone());
-                if let Some(changed) = &mut known_changed {
-                    changed.insert(service.clone());
+            }
+        }
+        let known_changed: Option<BTreeSet<ServiceName>> =
+            basis.map(|_| changed.keys().chain(&faulty).cloned().collect());
+        for service in changed.keys().chain(&faulty) {
+            let old = [services.get(service), basis.and_then(|before| before.kept.get(service))];
+            for old in old.into_iter().flatten() {
+                claims.withdraw(old);
+            }
+            services.remove_mut(service);
+            users.remove_mut(service);
+        }
+        let last_good = |service: &ServiceName| previous?.last_good(service).map(Arc::clone);
+        let mut sound = BTreeMap::new();
+        for (service, places) in changed {
+            let Some(content) = places.content else {
+                if let Some(file) = places.runtime {
+                    self.stray_runtime(&service, file, &group)?;
+                }
+                continue;
+            };
+            // What was loaded before is still good where only the folders around it changed.
+            let known = previous.and_then(|before| before.services.get(&service)).filter(|known| {
+                known.content.0 == content
+                    && known.runtime_file == places.runtime
+                    && !known.takes.meet(group_changed)
+            });
+            let read = match known {
+                Some(known) => {
+                    let named = known.runtime.client_certificates();
+                    let findings = &mut self.findings;
+                    validate::certificate_references(&service, named, &objects, findings)
+                        .then(|| Arc::clone(known))
+                }
+                None => read_service(
+                    self.objects,
+                    &service,
+                    content,
+                    places.runtime,
+                    (&group, &objects),
+                    &mut self.findings,
+                )?
+                .map(Arc::new),
+            };
+            match read {
+                Some(config) => drop(sound.insert(service, config)),
+                None => {
+                    faulty.insert(service);
                 }
             }
         }
+        claims = validate::settle(&claims, &mut sound, &mut faulty, last_good, &mut self.findings);
+        for (service, config) in sound {
+            self.findings.extend(config.warnings.iter().cloned());
+            if config.runtime.client_certificates().next().is_some() {
+                users.insert_mut(service.clone());
+            }
+            services.insert_mut(service, config);
+        }
+        let kept = faulty.iter().filter_map(|name| Some((name.clone(), last_good(name)?)));
+        let kept: Services = kept.collect();
         self.findings.sort();
         self.findings.dedup();
         let group_file_in_use = match group_faulty {
@@ -309,6 +317,7 @@ impl Loader<'_, '_> {
             objects,
             basis,
             claims,
+            kept,
             certificate_users,
         };
         Ok(Loaded {

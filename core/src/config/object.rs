@@ -88,6 +88,11 @@ impl GroupObjects {
         }
     }
 
+    /// Forgets where the objects were read.
+    pub(super) fn forget_folders(&mut self) {
+        self.folders = None;
+    }
+
     /// Whether these are the names of the certificates in such folders.
     pub(super) fn has_same_certificates(&self, folders: ObjectFolders) -> bool {
         let kind = ObjectKind::Certificate;

@@ -6,13 +6,14 @@ use git2::Oid;
 use serde_json::Value;
 
 use super::{
-    GroupParts, Live, ServiceConfig, live, route_path, runtime_path, service_path, survey,
+    GroupObjects, GroupParts, Live, ServiceConfig, live, route_path, runtime_path, service_path,
+    survey,
 };
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::reference::{resolve_variables, uses_variables};
 use crate::document::{EncodedSlashes, Group, Reader, Route, Runtime, Service, Shape, parse_file};
 use crate::json::MAX_FILE_BYTES;
-use crate::name::{ContentId, GroupName, RouteName, ServiceName, UpstreamName};
+use crate::name::{CertificateName, ContentId, GroupName, RouteName, ServiceName, UpstreamName};
 use crate::path::ENCODED_SLASH;
 use crate::pattern::PathPattern;
 use crate::store::StoreError;
@@ -119,7 +120,7 @@ pub(super) fn read_service(
     name: &ServiceName,
     content: Oid,
     runtime_file: Option<Oid>,
-    group: &Group,
+    (group, owned): (&Group, &GroupObjects),
     findings: &mut Vec<Diagnostic>,
 ) -> Result<Option<ServiceConfig>, StoreError> {
     let before = findings.len();
@@ -136,11 +137,20 @@ pub(super) fn read_service(
             })
         }
     };
-    // Which upstreams are defined and named can be told of documents that are wrong elsewhere.
+    // Which upstreams are defined, and what is named, can be told of documents that are wrong elsewhere.
     let told = runtime.as_ref().err().map(upstreams_defined).unwrap_or_default();
     let defined = match &runtime {
-        Ok(runtime) => runtime.upstreams.keys().collect(),
-        Err(_) => told.iter().collect(),
+        Ok(runtime) => {
+            let named = runtime.client_certificates();
+            validate::certificate_references(name, named, owned, findings);
+            runtime.upstreams.keys().collect()
+        }
+        Err(_) => {
+            let named =
+                told.iter().filter_map(|(upstream, shown)| Some((upstream, shown.clone()?)));
+            validate::certificate_references(name, named, owned, findings);
+            told.keys().collect()
+        }
     };
     let sound = found.routes.iter().map(|(name, route)| (name, &route.upstream));
     validate::upstream_references(name, sound.chain(&found.faulty), &defined, findings);
@@ -177,11 +187,14 @@ fn has_encoded_slash(routes: &BTreeMap<RouteName, Route>, runtime: &Runtime) -> 
     paths.chain([runtime.path_prefix.as_str()]).any(|path| path.contains(ENCODED_SLASH))
 }
 
-/// The upstreams that the JSON of a runtime defines.
-fn upstreams_defined(runtime: &Value) -> Vec<UpstreamName> {
+/// The upstreams that the JSON of a runtime defines, with the certificates that they name.
+fn upstreams_defined(runtime: &Value) -> BTreeMap<UpstreamName, Option<CertificateName>> {
     let defined = runtime.get("upstreams").and_then(Value::as_object);
-    let names = defined.into_iter().flat_map(|defined| defined.keys());
-    names.filter_map(|name| name.parse().ok()).collect()
+    let each = defined.into_iter().flatten().filter_map(|(name, upstream)| {
+        let shown = upstream.pointer("/tls/client_certificate").and_then(Value::as_str);
+        Some((name.parse().ok()?, shown.and_then(|shown| shown.parse().ok())))
+    });
+    each.collect()
 }
 
 /// The upstream that the JSON of a route names.

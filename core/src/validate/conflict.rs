@@ -1,16 +1,16 @@
-//! Routes that claim the same requests: ties are errors, overlaps that the order decides warnings.
+//! What routes claim: hosts and patterns, on which two of them may tie or overlap.
 //!
 //! Only routes of live services claim anything. A service that comes anew is compared with those
-//! that claim the same hosts and patterns, found by hash, so that a check costs what it touches. Of
-//! two that tie, the one that comes later is at fault; of two that come together, the later by name.
+//! that claim the same hosts and patterns, found by hash, so that a check costs what it touches. What
+//! comes of two is said by [`super::pair`], who is at fault where they tie by [`super::standing`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use super::pair::Found;
 use crate::config::{ServiceConfig, route_path, runtime_path};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::document::{Predicate, Route, Runtime, Test};
+use crate::document::{Route, Runtime};
 use crate::host::HostPattern;
 use crate::name::{RouteName, ServiceName};
 use crate::pattern::PathPattern;
@@ -20,9 +20,9 @@ use crate::pattern::PathPattern;
 pub(crate) struct Claim {
     /// Of the host and, for plain patterns, of the pattern: equal for claims that can tie.
     hash: u64,
-    host: Option<HostPattern>,
-    pattern: PathPattern,
-    route: RouteName,
+    pub(super) host: Option<HostPattern>,
+    pub(super) pattern: PathPattern,
+    pub(super) route: RouteName,
 }
 
 /// What the enabled routes of a live service claim.
@@ -54,35 +54,41 @@ pub(crate) fn claims(routes: &BTreeMap<RouteName, Route>, runtime: &Runtime) -> 
 
 /// A claim with the service that makes it.
 #[derive(Debug, Clone)]
-struct Claimant {
-    service: Arc<ServiceConfig>,
+pub(super) struct Claimant {
+    pub(super) service: Arc<ServiceConfig>,
     /// Position among the service's claims.
     index: usize,
+    /// Whether it is of the last good form of a service that is at fault.
+    kept: bool,
 }
 
 impl Claimant {
-    fn claim(&self) -> &Claim {
+    pub(super) fn claim(&self) -> &Claim {
         &self.service.claims[self.index]
     }
 
-    fn route(&self) -> Option<&Route> {
+    pub(super) fn route(&self) -> Option<&Route> {
         self.service.routes.get(&self.claim().route)
     }
 
-    fn id(&self) -> (&ServiceName, &RouteName) {
+    pub(super) fn id(&self) -> (&ServiceName, &RouteName) {
         (&self.service.name, &self.claim().route)
     }
 
-    fn title(&self) -> String {
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    pub(super) fn title(&self) -> String {
         format!("{}/{}", self.service.name, self.claim().route)
     }
 
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         self.claim().host.as_ref().map_or_else(|| "any host".to_owned(), ToString::to_string)
     }
 
     /// Whether what the service was before claimed something else by this route, or nothing.
-    fn is_other_than(&self, old: Option<&ServiceConfig>) -> bool {
+    pub(super) fn is_other_than(&self, old: Option<&ServiceConfig>) -> bool {
         let same = |old: &ServiceConfig| {
             old.routes.get(&self.claim().route) == self.route()
                 && old.runtime.hosts == self.service.runtime.hosts
@@ -93,7 +99,7 @@ impl Claimant {
     }
 
     /// The files that the claim is made of.
-    fn files(&self) -> impl Iterator<Item = String> {
+    pub(super) fn files(&self) -> impl Iterator<Item = String> {
         let service = &self.service;
         let variables = service.uses_variables().then(|| "group.json".to_owned());
         let own = [route_path(&service.name, &self.claim().route), runtime_path(&service.name)];
@@ -104,9 +110,6 @@ impl Claimant {
 /// All claims of a group by their hash, cheap to copy and to change a little.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Claims(rpds::HashTrieMapSync<u64, Vec<Claimant>>);
-
-/// More pairs than anybody reads; a pathological group must not hold up its own repair.
-const MAX_FOUND: usize = crate::limits::ROUTE_PAIRS;
 
 impl Claims {
     /// Takes the claims of a service out.
@@ -123,20 +126,28 @@ impl Claims {
         }
     }
 
-    /// Compares the claims of a service with all others and with each other, and enters them; `old`
-    /// is what it was before.
+    /// Enters the claims of a service that is at fault, as its last good form has them.
+    pub(super) fn keep(&mut self, service: &Arc<ServiceConfig>) {
+        for index in 0..service.claims.len() {
+            let claimant = Claimant { service: Arc::clone(service), index, kept: true };
+            self.insert(claimant.claim().hash, vec![claimant]);
+        }
+    }
+
+    /// Compares claims of a service, by their positions, with all that are there and with each other,
+    /// and enters them; `old` is what the service was before.
     ///
-    /// False says that it ties with what is there: it is reported and not entered.
-    pub(crate) fn enter(
+    /// False says that it ties with what is there: these are not entered.
+    pub(super) fn enter(
         &mut self,
         service: &Arc<ServiceConfig>,
+        indexes: impl IntoIterator<Item = usize>,
         old: Option<&ServiceConfig>,
-        findings: &mut Vec<Diagnostic>,
+        found: &mut Found,
     ) -> bool {
-        let mut found = Found::default();
         let mut own: HashMap<u64, Vec<Claimant>> = HashMap::new();
-        for index in 0..service.claims.len() {
-            let claimant = Claimant { service: Arc::clone(service), index };
+        for index in indexes {
+            let claimant = Claimant { service: Arc::clone(service), index, kept: false };
             let hash = claimant.claim().hash;
             let earlier = own.entry(hash).or_default();
             for other in self.0.get(&hash).into_iter().flatten().chain(&*earlier) {
@@ -146,177 +157,40 @@ impl Claims {
             }
             earlier.push(claimant);
         }
-        let ties = !found.conflicts.is_empty();
-        findings.extend(found.findings());
+        let ties = found.ties();
         if !ties {
             for (hash, mine) in own {
-                let mut place = self.0.get(&hash).cloned().unwrap_or_default();
-                place.extend(mine);
-                self.0.insert_mut(hash, place);
+                self.insert(hash, mine);
             }
         }
         !ties
     }
+
+    fn insert(&mut self, hash: u64, mine: Vec<Claimant>) {
+        let mut place = self.0.get(&hash).cloned().unwrap_or_default();
+        place.extend(mine);
+        self.0.insert_mut(hash, place);
+    }
 }
 
-/// What is found about pairs of routes, of each pair and code once.
-#[derive(Default)]
-struct Found {
-    conflicts: Pairs,
-    /// Overlaps with what was not there before, or not like this.
-    new: Pairs,
-    /// Overlaps as they were.
-    known: Pairs,
-}
-
-type Pairs = BTreeMap<(RouteName, ServiceName, RouteName, Code), Diagnostic>;
-
-impl Found {
-    /// Compares a claim that comes anew with one that is there.
-    fn compare(&mut self, new: &Claimant, there: &Claimant, old: Option<&ServiceConfig>) {
-        if new.claim().host != there.claim().host {
-            return;
-        }
-        let (Some(first), Some(second)) = (new.route(), there.route()) else { return };
-        let (pattern, other) = (&new.claim().pattern, &there.claim().pattern);
-        let same = pattern == other;
-        let overlaps = if new.is_other_than(old)
-            || there.service.name == new.service.name && there.is_other_than(old)
-        {
-            &mut self.new
-        } else {
-            &mut self.known
+/// Which claims of a service its form before had too, with the same rank and conditions.
+pub(super) fn held(service: &ServiceConfig, old: Option<&ServiceConfig>) -> Vec<bool> {
+    let Some(old) = old else { return vec![false; service.claims.len()] };
+    let mut known: HashMap<u64, Vec<&Claim>> = HashMap::new();
+    for claim in &old.claims {
+        known.entry(claim.hash).or_default().push(claim);
+    }
+    let same = |one: &Route, other: &Route| {
+        (one.priority, &one.methods, &one.matches)
+            == (other.priority, &other.methods, &other.matches)
+    };
+    let is_held = |claim: &Claim| {
+        let routes = old.routes.get(&claim.route).zip(service.routes.get(&claim.route));
+        let claimed = |other: &&Claim| {
+            other.route == claim.route && other.host == claim.host && other.pattern == claim.pattern
         };
-        let regexes = pattern.regex().is_some() && other.regex().is_some();
-        // Nobody reads more, but a tie is looked for all the same.
-        let may_overlap = same || regexes && overlaps.len() < MAX_FOUND;
-        if !may_overlap || !can_match_the_same_request(first, second) {
-            return;
-        }
-        let rank =
-            |route: &Route| (route.priority, route.methods.is_empty(), route.matches.count());
-        let tie = same && rank(first) == rank(second);
-        let pairs = if tie { &mut self.conflicts } else { overlaps };
-        if pairs.len() >= MAX_FOUND {
-            return;
-        }
-        let told = if tie { conflict(new, there) } else { overlap(new, there) };
-        for finding in told {
-            let (service, route) = there.id();
-            let (service, route) = (service.clone(), route.clone());
-            let pair = (new.claim().route.clone(), service, route, finding.code);
-            pairs.entry(pair).or_insert(finding);
-        }
-    }
-
-    /// The findings, those first that somebody must see.
-    fn findings(self) -> impl Iterator<Item = Diagnostic> {
-        let Self { conflicts, new, known } = self;
-        [conflicts, new, known].into_iter().flat_map(Pairs::into_values).take(MAX_FOUND)
-    }
-}
-
-/// What is told of two claims that tie.
-fn conflict(new: &Claimant, there: &Claimant) -> Vec<Diagnostic> {
-    let (pattern, host) = (&new.claim().pattern, new.host());
-    let message = format!(
-        "routes {} and {} both match {pattern} on {host}, with the same rank",
-        new.title(),
-        there.title()
-    );
-    let hint = "give them different hosts, paths, methods, predicates or priorities";
-    vec![of_pair(new, there, Code::RouteConflict, message, hint)]
-}
-
-/// What is told of two claims whose order decides.
-fn overlap(new: &Claimant, there: &Claimant) -> Vec<Diagnostic> {
-    let (pattern, host) = (&new.claim().pattern, new.host());
-    let warning = |code, message, hint| of_pair(new, there, code, message, hint).warning();
-    let message = format!(
-        "routes {} and {} overlap at {pattern} on {host}; their order decides",
-        new.title(),
-        there.title()
-    );
-    let mut told = vec![warning(Code::RouteOverlap, message, "nothing to do when that is meant")];
-    let shadows = |one: &Claimant, other: &Claimant| {
-        let both = one.route().zip(other.route());
-        one.claim().pattern == other.claim().pattern
-            && both.is_some_and(|(a, b)| leaves_nothing(a, b))
+        routes.is_some_and(|(one, other)| same(one, other))
+            && known.get(&claim.hash).is_some_and(|known| known.iter().any(claimed))
     };
-    for (one, other) in [(new, there), (there, new)] {
-        if shadows(one, other) {
-            let message = format!(
-                "route {} never takes a request at {pattern} on {host}: route {} takes them all \
-                 before it",
-                other.title(),
-                one.title()
-            );
-            let hint = "give it the higher priority, or take it away";
-            told.push(warning(Code::RouteUnreachable, message, hint));
-        }
-    }
-    told
-}
-
-/// A finding about two claims, at the one that comes anew.
-fn of_pair(
-    new: &Claimant,
-    there: &Claimant,
-    code: Code,
-    message: String,
-    hint: &str,
-) -> Diagnostic {
-    let file = route_path(&new.service.name, &new.claim().route);
-    let involved = new.files().chain(there.files()).filter(|other| *other != file);
-    let involved: BTreeSet<String> = involved.collect();
-    Diagnostic::error(file, "/paths", code, message).with_hint(hint).involving(involved)
-}
-
-/// Whether `a`, of the same host and pattern as `b`, comes before it and takes whatever `b` would.
-fn leaves_nothing(a: &Route, b: &Route) -> bool {
-    let rank = |route: &Route| (route.priority, !route.methods.is_empty(), route.matches.count());
-    let methods = a.methods.is_empty()
-        || !b.methods.is_empty() && b.methods.iter().all(|method| a.methods.contains(method));
-    let within = |nets: &[ipnet::IpNet], net| nets.iter().any(|other| other.contains(net));
-    let addresses = a.matches.remote_addrs.is_empty()
-        || !b.matches.remote_addrs.is_empty()
-            && b.matches.remote_addrs.iter().all(|net| within(&a.matches.remote_addrs, net));
-    // What `a` asks for has been asked for by `b` in the same words: more is not decided here.
-    let asked = |a: &[Predicate], b: &[Predicate]| a.iter().all(|test| b.contains(test));
-    rank(a) > rank(b)
-        && methods
-        && addresses
-        && asked(&a.matches.headers, &b.matches.headers)
-        && asked(&a.matches.query, &b.matches.query)
-        && asked(&a.matches.cookies, &b.matches.cookies)
-}
-
-/// Whether methods and predicates leave a request that both routes take.
-fn can_match_the_same_request(a: &Route, b: &Route) -> bool {
-    let methods = a.methods.is_empty()
-        || b.methods.is_empty()
-        || a.methods.iter().any(|method| b.methods.contains(method));
-    let addresses = |a: &[ipnet::IpNet], b: &[ipnet::IpNet]| {
-        a.is_empty()
-            || b.is_empty()
-            || a.iter().any(|x| b.iter().any(|y| x.contains(y) || y.contains(x)))
-    };
-    methods
-        && addresses(&a.matches.remote_addrs, &b.matches.remote_addrs)
-        && !exclude(&a.matches.headers, &b.matches.headers, str::eq_ignore_ascii_case)
-        && !exclude(&a.matches.query, &b.matches.query, |x, y| x == y)
-        && !exclude(&a.matches.cookies, &b.matches.cookies, |x, y| x == y)
-}
-
-/// Whether two lists of predicates cannot hold together: different exact values of one name, or
-/// absence against anything else of that name.
-fn exclude(a: &[Predicate], b: &[Predicate], same_name: impl Fn(&str, &str) -> bool) -> bool {
-    a.iter().any(|x| {
-        b.iter().filter(|y| same_name(&x.name, &y.name)).any(|y| match (&x.test, &y.test) {
-            (Test::Present(false), Test::Present(false)) => false,
-            (Test::Present(false), _) | (_, Test::Present(false)) => true,
-            (Test::Value(x), Test::Value(y)) => x != y,
-            _ => false,
-        })
-    })
+    service.claims.iter().map(is_held).collect()
 }

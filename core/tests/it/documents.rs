@@ -292,6 +292,14 @@ fn all_findings_of_a_file_at_once() {
             ],
         ),
         (
+            "runtime/a.json",
+            json!({"enabled": 1, "upstreams": {"default": {"tls": {"client_certificate": "gone"}}}}),
+            &[
+                "/enabled wrong_type",
+                "/upstreams/default/tls/client_certificate unknown_certificate",
+            ],
+        ),
+        (
             "certificates/a.json",
             json!({"snis": ["a.com", "10.0.0.1", "A.com", "a b"], "certificate": 1}),
             &[

@@ -16,6 +16,7 @@ mod random;
 mod reader;
 mod repository;
 mod schema;
+mod standing;
 mod support;
 mod template;
 mod warnings;

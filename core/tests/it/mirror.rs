@@ -17,15 +17,9 @@ struct Served {
     kept: BTreeSet<ServiceName>,
 }
 
-fn serve(loaded: Loaded, previous: Option<&GroupConfig>) -> Served {
+fn serve(loaded: Loaded) -> Served {
     let mut config = loaded.config;
-    let mut kept = BTreeSet::new();
-    for faulty in loaded.faulty {
-        if let Some(last) = previous.and_then(|previous| previous.services.get(&faulty)) {
-            config.keep_last_good(last.clone());
-            kept.insert(faulty);
-        }
-    }
+    let kept = config.serve_last_good();
     Served { config, kept }
 }
 
@@ -83,7 +77,7 @@ fn updates_lead_where_the_repository_is() {
         let away = mirror.load(previous.as_ref()).expect("loaded").expect("a commit");
         assert_eq!(away.diagnostics, beside.diagnostics, "step {n}");
         assert_eq!(routes(&away.config), routes(&beside.config), "step {n}");
-        let now = serve(away, previous.as_ref());
+        let now = serve(away);
         mirror.settle(&now.config, &now.kept).expect("settled");
 
         // What is kept, by either, is what is served, whatever is at fault.
@@ -97,7 +91,7 @@ fn updates_lead_where_the_repository_is() {
         assert_eq!(saved, by_repository, "step {n}");
         let (again, good) = Mirror::restore(group.clone(), saved).expect("restored");
         let restored = again.load(good.as_ref()).expect("loaded").expect("a commit");
-        let restored = serve(restored, good.as_ref());
+        let restored = serve(restored);
         assert_eq!(routes(&restored.config), routes(&now.config), "step {n}");
         assert_eq!(restored.kept, now.kept, "step {n}");
         served = Some(now);

@@ -1,7 +1,8 @@
 //! A repository in a folder of its own, and short ways to change it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -162,11 +163,14 @@ pub(crate) fn httpbin() -> Value {
 
 /// Writes a file onto the branch of the group test, with git alone.
 pub(crate) fn push(f: &Fixture, path: &str, text: &str) {
-    let file = f.folder.path().join("pushed");
-    std::fs::write(&file, text).expect("written");
+    push_all(f, &[(path, Some(text))]);
+}
+
+/// Writes files in one commit, and takes those away that have no text.
+pub(crate) fn push_all(f: &Fixture, files: &[(&str, Option<&str>)]) {
     let index = f.folder.path().join("pushed.index");
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git")
+    let git = |arguments: &[&str], input: &str| {
+        let mut child = Command::new("git")
             .arg("--git-dir")
             .arg(f.path())
             .args(arguments)
@@ -177,15 +181,27 @@ pub(crate) fn push(f: &Fixture, path: &str, text: &str) {
                 ("GIT_COMMITTER_NAME", "p"),
             ])
             .env("GIT_COMMITTER_EMAIL", "p@x")
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
             .expect("git runs");
+        // Dropped at once: git reads to the end.
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("git ends");
         assert!(output.status.success(), "git {arguments:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
-    let blob = git(&["hash-object", "-w", &file.display().to_string()]);
-    git(&["read-tree", "test"]);
-    git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
-    let tree = git(&["write-tree"]);
-    let commit = git(&["commit-tree", "-p", "test", "-m", "pushed", &tree]);
-    git(&["update-ref", "refs/heads/test", &commit]);
+    let entry = |(path, text): &(&str, Option<&str>)| match text {
+        Some(text) => {
+            let blob = git(&["hash-object", "-w", "--stdin"], text);
+            format!("100644 {blob}\t{path}\n")
+        }
+        None => format!("0 {}\t{path}\n", "0".repeat(40)),
+    };
+    let entries: String = files.iter().map(entry).collect();
+    git(&["read-tree", "test"], "");
+    git(&["update-index", "--index-info"], &entries);
+    let tree = git(&["write-tree"], "");
+    let commit = git(&["commit-tree", "-p", "test", "-m", "pushed", &tree], "");
+    git(&["update-ref", "refs/heads/test", &commit], "");
 }

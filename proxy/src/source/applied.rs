@@ -40,7 +40,7 @@ impl Applied {
         }
     }
 
-    /// What is served, for loading to go on from; nothing before the first.
+    /// What is served; nothing before the first.
     pub(super) fn config(&self) -> Option<&GroupConfig> {
         self.config.as_ref()
     }
@@ -55,9 +55,9 @@ impl Applied {
         self.inherited = Some(config);
     }
 
-    /// What was taken over, until something is served.
-    pub(super) fn inherited(&self) -> Option<&GroupConfig> {
-        self.inherited.as_ref()
+    /// What loading goes on from: what is served, or what was taken over until something is.
+    pub(super) fn before(&self) -> Option<&GroupConfig> {
+        self.config.as_ref().or(self.inherited.as_ref())
     }
 
     /// The last holder of a snapshot drops it, and that must not be a request.
@@ -65,17 +65,10 @@ impl Applied {
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
 
-    /// Serves what was loaded, going on from [`Self::config`].
+    /// Serves what was loaded, going on from [`Self::before`].
     pub(super) fn apply(&mut self, loaded: Loaded) {
         let mut config = loaded.config;
-        let mut kept = BTreeSet::new();
-        for name in &loaded.faulty {
-            let before = self.config.iter().chain(&self.inherited);
-            if let Some(last) = before.filter_map(|config| config.services.get(name)).next() {
-                config.keep_last_good(Arc::clone(last));
-                kept.insert(name.clone());
-            }
-        }
+        let kept = config.serve_last_good();
         // What changed is known against what was served; against nothing, everything did.
         let changed = loaded.changed.filter(|_| self.config.is_some());
         self.publish(&config, changed.as_ref(), loaded.diagnostics.clone());

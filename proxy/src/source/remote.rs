@@ -131,10 +131,10 @@ impl RemoteOrigin {
     }
 
     fn apply(&mut self, applied: &mut Applied) -> Result<(), Unusable> {
-        let before = applied.config().or(applied.inherited());
-        let loaded = match self.mirror.load(before) {
-            Err(_) if before.is_some() => self.mirror.load(None)?,
-            other => other?,
+        let before = applied.before();
+        let loaded = match (self.mirror.load(before), before) {
+            (Err(_), Some(before)) => self.mirror.load(Some(&before.elsewhere()))?,
+            (other, _) => other?,
         };
         let Some(loaded) = loaded else { return Ok(()) };
         applied.apply(loaded);

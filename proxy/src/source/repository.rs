@@ -117,13 +117,13 @@ impl RepositoryOrigin {
             applied.shared.untroubled();
             return Ok(());
         }
-        let loaded = match reader.load(&group, head, applied.config()) {
-            Ok(loaded) => loaded,
+        let before = applied.before();
+        let loaded = match (reader.load(&group, head, before), before) {
             // Another repository may be here now, which has nothing of what was loaded before.
-            Err(error) => match applied.config() {
-                Some(_) => reader.load(&group, head, None).map_err(|_| error)?,
-                None => return Err(error.into()),
-            },
+            (Err(error), Some(before)) => {
+                reader.load(&group, head, Some(&before.elsewhere())).map_err(|_| error)?
+            }
+            (other, _) => other?,
         };
         applied.apply(loaded);
         self.seen = Some(head);

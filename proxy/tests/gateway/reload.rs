@@ -94,6 +94,25 @@ fn faulty_services_keep_their_last_good_form() {
     assert_eq!(world.get("/shop").status, 404);
 }
 
+/// One service breaks, and another wants its path in the same commit.
+#[test]
+fn nobody_takes_the_place_of_a_last_good_form() {
+    let (one, other) = (Origin::start("one"), Origin::start("other"));
+    let shop = service("shop", route("/shop"), runtime(json!({"nodes": [one.node()]})));
+    let world = World::new(&shop);
+    let mut files = service("blog", route("/shop"), runtime(json!({"nodes": [other.node()]})));
+    files.push((ROUTE, Some(json!({"paths": ["/a*b"]}))));
+    let status = world.apply(&files);
+    let mut found: Vec<_> = status.diagnostics.iter().map(|found| found.code.as_str()).collect();
+    found.sort_unstable();
+    assert_eq!((status.state, &found[..]), (State::Degraded, &["bad_path", "route_conflict"][..]));
+    assert_eq!(world.get("/shop").json()["origin"], "one");
+    let status = world.apply(&[(ROUTE, Some(route("/cart")))]);
+    assert_eq!(status.state, State::Healthy, "{status:?}");
+    assert_eq!(world.get("/shop").json()["origin"], "other");
+    assert_eq!(world.get("/cart").json()["origin"], "one");
+}
+
 #[test]
 fn references_that_this_gateway_lacks_are_faults_of_their_service() {
     let origin = Origin::start("one");
