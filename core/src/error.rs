@@ -130,6 +130,8 @@ pub enum Error {
     StillReferenced {
         /// What needs it.
         reason: String,
+        /// Where it is named, if that is in documents of the group.
+        diagnostics: Vec<Diagnostic>,
     },
     /// The configuration as it would be is not sound.
     #[error("the configuration would not be valid: {}", summary(.0))]
@@ -205,7 +207,9 @@ impl Error {
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            Self::Invalid(diagnostics) | Self::NothingToSettle(diagnostics) => diagnostics,
+            Self::Invalid(diagnostics)
+            | Self::NothingToSettle(diagnostics)
+            | Self::StillReferenced { diagnostics, .. } => diagnostics,
             _ => &[],
         }
     }

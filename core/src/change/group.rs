@@ -61,6 +61,7 @@ pub(super) fn delete(
                 reason: format!(
                     "group {other} takes versions from {group}: change its promotion.from first"
                 ),
+                diagnostics: Vec::new(),
             });
         }
     }

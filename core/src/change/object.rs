@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Precondition;
 use super::draft::Draft;
 use crate::content::{Place, document_at};
+use crate::diagnostic::Code;
 use crate::error::Error;
 use crate::event::Event;
 use crate::json;
@@ -60,6 +61,26 @@ pub(super) fn delete(
     let mut draft = Draft::new(Event::new(&kind, format!("remove {object} from {group}")));
     draft.remove(object.path());
     Ok(draft)
+}
+
+/// Why an object cannot go: where something names it, that is what is told.
+pub(super) fn of_delete(object: &ObjectName, error: Error) -> Error {
+    let Error::Invalid(mut diagnostics) = error else { return error };
+    let mut users = Vec::new();
+    for finding in diagnostics.iter_mut().filter(|one| one.code == Code::UnknownCertificate) {
+        let upstream = finding.pointer.split('/').nth(2).unwrap_or_default();
+        let place = Place::of(&finding.file);
+        if let Some(service) = place.as_ref().and_then(Place::service) {
+            users.push(format!("upstream {upstream} of service {service}"));
+        }
+        finding.message = format!("the upstream shows its nodes {object}");
+        finding.hint = Some("name another one, or none, before it goes".to_owned());
+    }
+    if users.is_empty() {
+        return Error::Invalid(diagnostics);
+    }
+    let reason = format!("{object} is still shown to nodes by {}", users.join(", "));
+    Error::StillReferenced { reason, diagnostics }
 }
 
 /// Brings an object as another group has it. References in it stay references: what they name is

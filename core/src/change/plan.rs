@@ -134,7 +134,11 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
                     return Err(error);
                 }
             }
-            let loaded = validate(desk, group, base, tree, before.as_deref(), &mut warnings)?;
+            let loaded = validate(desk, group, base, tree, before.as_deref(), &mut warnings);
+            let loaded = loaded.map_err(|error| match &change.operation {
+                Operation::DeleteObject { object } => super::object::of_delete(object, error),
+                _ => error,
+            })?;
             PlannedTree::Next(tree, Box::new(loaded))
         }
         None if warnings.iter().any(Diagnostic::is_error) => return Err(Error::Invalid(warnings)),

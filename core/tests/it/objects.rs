@@ -68,8 +68,27 @@ fn certificates_that_upstreams_show_to_nodes_stay() {
     assert!(hint.contains("gateway"), "{hint}");
     service["runtime"]["upstreams"]["default"]["tls"]["client_certificate"] = json!("gateway");
     f.put("test", "httpbin", service).expect("the group has it");
+    let mut faulty =
+        json!({"hosts": ["b.com"], "upstreams": {"a": {"tls": {"client_certificate": "gateway"}}}});
+    faulty["typo"] = json!(1);
+    push(&f, "services/broken/service.json", "{}");
+    push(&f, "runtime/broken.json", &faulty.to_string());
     let error = f.apply("test", Operation::DeleteObject { object: own.clone() });
-    assert_eq!(codes(&error.expect_err("it is in use")), [pointer]);
+    let error = error.expect_err("it is in use");
+    assert_eq!(error.code(), "still_referenced");
+    assert_eq!(
+        error.to_string(),
+        "certificate gateway is still shown to nodes by upstream a of service broken, \
+         upstream default of service httpbin"
+    );
+    let files: Vec<_> = error.diagnostics().iter().map(|found| found.file.as_str()).collect();
+    assert_eq!(files, ["runtime/broken.json", "runtime/httpbin.json"]);
+    assert_eq!(codes(&error)[1], pointer);
+    // Of files that are written together it is told what is wrong with them.
+    let files = [("certificates/gateway.json".to_owned(), Value::Null)].into();
+    let error = f.apply("test", Operation::Commit { files, message: None }).expect_err("in use");
+    assert_eq!(error.code(), "validation_failed");
+    f.apply("test", Operation::DeleteService { service: name("broken") }).expect("deleted");
     f.put("test", "httpbin", httpbin()).expect("without");
     f.apply("test", Operation::DeleteObject { object: own }).expect("nobody uses it");
 }

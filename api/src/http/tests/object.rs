@@ -105,6 +105,13 @@ async fn what_is_refused_is_named() -> Result<()> {
     let test = "/v1/groups/test";
     harness.put(&format!("{test}/consumers/app"), json!({})).await?.expect(StatusCode::CREATED)?;
     let secret = json!({"credentials": {"a": {"type": "key-auth", "key": "hunter2"}}});
+    let certificate =
+        json!({"snis": ["a.com"], "certificate": "$env://CHAIN", "private_key": "$env://KEY"});
+    let used = format!("{test}/certificates/used");
+    harness.put(&used, certificate).await?.expect(StatusCode::CREATED)?;
+    let shown = json!({"upstreams": {"default": {"tls": {"client_certificate": "used"}}}});
+    let user = format!("{test}/services/shop");
+    harness.put(&user, json!({"runtime": shown})).await?.expect(StatusCode::CREATED)?;
     // Method, path, body, status, code, code of the first diagnostic.
     let table = [
         (Method::PUT, "consumers/app", secret.clone(), 422, "validation_failed", "inline_secret"),
@@ -112,6 +119,14 @@ async fn what_is_refused_is_named() -> Result<()> {
         (Method::PUT, "certificates/web", json!({}), 422, "validation_failed", "missing_key"),
         (Method::PUT, "certificates/Web", json!({}), 422, "validation_failed", "bad_name"),
         (Method::GET, "certificates/Web", Value::Null, 404, "not_found", ""),
+        (
+            Method::DELETE,
+            "certificates/used",
+            Value::Null,
+            409,
+            "still_referenced",
+            "unknown_certificate",
+        ),
         (
             Method::PUT,
             "global-rules/all",

@@ -123,7 +123,7 @@ pub(super) fn routes() -> Vec<Operation> {
 pub(super) fn objects() -> Vec<Operation> {
     macro_rules! kind {
         ($tag:ident, $document:literal, $collection:literal, $name:literal, $singular:literal,
-         $put:expr, $patch:expr) => {{
+         $put:expr, $patch:expr, $delete:expr) => {{
             const ALL: &str = concat!("/v1/groups/{group}/", $collection);
             const ONE: &str = concat!("/v1/groups/{group}/", $collection, "/{", $name, "}");
             const COPY: &str = concat!("/v1/groups/{group}/", $collection, "/{", $name, "}/copy");
@@ -138,7 +138,7 @@ pub(super) fn objects() -> Vec<Operation> {
                 operation(("PATCH", ONE), concat!("patch", $document), $tag,
                     concat!("A ", $singular, ", changed")).takes_patch($document, $patch).writes(),
                 operation(("DELETE", ONE), concat!("delete", $document), $tag,
-                    concat!("A ", $singular, ", taken away")).writes(),
+                    concat!("A ", $singular, ", taken away")).writes().refuses($delete),
                 operation(("POST", COPY), concat!("copy", $document), $tag,
                     concat!("A ", $singular, " to another group, or to several"))
                     .takes(shape("Copy"), json!({"to": ["uat", "production"], "replace": true}))
@@ -151,8 +151,16 @@ pub(super) fn objects() -> Vec<Operation> {
     let certificate = json!({"snis": ["test.acme.com"], "certificate": "$file:///etc/refgate/web.pem",
         "private_key": "$file:///etc/refgate/web.key"});
     let described = || json!({"description": "of the mobile team"});
-    let mut all =
-        kind!(CONSUMERS, "Consumer", "consumers", "consumer", "consumer", consumer, described());
+    let mut all = kind!(
+        CONSUMERS,
+        "Consumer",
+        "consumers",
+        "consumer",
+        "consumer",
+        consumer,
+        described(),
+        &[]
+    );
     all.extend(kind!(
         CERTIFICATES,
         "Certificate",
@@ -160,7 +168,8 @@ pub(super) fn objects() -> Vec<Operation> {
         "certificate",
         "certificate",
         certificate,
-        json!({"snis": ["test.acme.com", "*.test.acme.com"]})
+        json!({"snis": ["test.acme.com", "*.test.acme.com"]}),
+        &[StillReferenced]
     ));
     all.extend(kind!(
         RULES,
@@ -169,7 +178,8 @@ pub(super) fn objects() -> Vec<Operation> {
         "rule",
         "global rule",
         json!({"description": "for all"}),
-        described()
+        described(),
+        &[]
     ));
     all
 }
