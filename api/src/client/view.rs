@@ -357,6 +357,7 @@ pub struct Plan {
     pub changes: Vec<Change>,
     pub warnings: Vec<Finding>,
     pub gates: Vec<Gate>,
+    pub later: Vec<Event>,
 }
 
 /// One rule that a promotion has to pass.

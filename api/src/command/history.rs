@@ -6,7 +6,6 @@ use std::str::FromStr;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, civil};
 use refgate_core::name::{CommitId, ServiceName};
-use serde_json::Value;
 
 use super::Run;
 use super::args::GroupArg;
@@ -151,22 +150,12 @@ fn table(events: &[Event]) -> Table {
             text::time(&event.at),
             event.event.clone(),
             event.subject.clone(),
-            actor(event),
+            text::actor(event),
             event.reason.clone().unwrap_or_default(),
             text::short_commit(&event.commit).to_owned(),
         ]);
     }
     table.without_empty_columns()
-}
-
-/// Who did it; of a push, the author of the commit.
-fn actor(event: &Event) -> String {
-    match (&event.actor, &event.author) {
-        (Some(actor), _) => actor.clone(),
-        (None, Some(Value::String(author))) => author.clone(),
-        (None, Some(author)) => author.get("name").map(text::scalar).unwrap_or_default(),
-        (None, None) => String::new(),
-    }
 }
 
 fn one(session: &mut Session, group: &GroupArg, commit: &str) -> Result<Ending, Failure> {
@@ -189,7 +178,7 @@ fn show(out: &mut Output, event: &Event) -> io::Result<()> {
         .field("group", &event.group)
         .field("revision", event.revision.to_string())
         .field("at", text::time(&event.at))
-        .field("actor", actor(event))
+        .field("actor", text::actor(event))
         .field("service", text_of(&event.service))
         .field("version", text_of(&event.version))
         .field("from group", text_of(&event.from_group))

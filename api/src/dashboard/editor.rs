@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::Answer;
 use super::form::{self, Faults, Posted, Section, Sections};
 use super::page::{Crumb, Frame, Visitor, html_with};
+use super::parts::EventRow;
 use super::session::Notice;
 use super::words::{self, Changes};
 use crate::http::Api;
@@ -78,13 +79,23 @@ pub(super) struct Preview {
     pub(super) gates: Vec<(bool, String)>,
     pub(super) outcome: String,
     pub(super) group: String,
+    /// What a rollback leaves behind, the newest first.
+    later: Vec<EventRow>,
+    /// How many more there are.
+    more: usize,
 }
+
+/// Events that a preview is shown with at the most.
+const LATER: usize = 10;
 
 impl askama::filters::HtmlSafe for Preview {}
 
 impl Preview {
     pub(super) fn of(plan: &PlanView) -> Self {
+        let later = plan.later.as_deref().unwrap_or_default();
         Self {
+            later: later.iter().take(LATER).cloned().map(EventRow::of).collect(),
+            more: later.len().saturating_sub(LATER),
             changes: Changes::of(&plan.changes),
             warnings: plan.warnings.iter().map(finding).collect(),
             gates: plan.gates.iter().map(|gate| (gate.passed, gate.message.clone())).collect(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::client::problem::Finding;
-use crate::client::view::{Cell, LastChange, Node, Service};
+use crate::client::view::{Cell, Event, LastChange, Node, Service};
 use crate::output::table::Table;
 
 /// The beginning of a commit id: enough to recognise it, and for git to find it.
@@ -30,6 +30,17 @@ pub fn last_change(fields: &mut Table, last: &LastChange) {
         .field("updated", time(last.updated_at.as_deref().unwrap_or_default()))
         .field("by", last.updated_by.as_deref().unwrap_or_default())
         .field("commit", last.commit.as_deref().unwrap_or_default());
+}
+
+/// Who made an event; of a push, the author of the commit.
+#[must_use]
+pub fn actor(event: &Event) -> String {
+    match (&event.actor, &event.author) {
+        (Some(actor), _) => actor.clone(),
+        (None, Some(Value::String(author))) => author.clone(),
+        (None, Some(author)) => author.get("name").map(scalar).unwrap_or_default(),
+        (None, None) => String::new(),
+    }
 }
 
 /// What a service is, by its version: `1.0.0`, `1.0.0 + changes`, `No Version`.

@@ -5,10 +5,10 @@ use std::io;
 use serde_json::Value;
 
 use super::paint::Colour;
-use super::text::{count, scalar, short_commit};
+use super::text::{actor, count, scalar, short_commit};
 use super::{Format, Output, changes, problem};
 use crate::client::problem::Problem;
-use crate::client::view::{self, Convergence, Plan, ServiceOutcome, Write};
+use crate::client::view::{self, Convergence, Event, Plan, ServiceOutcome, Write};
 use crate::client::{Answer, ClientError};
 
 /// How a write ended, as far as the exit code is concerned.
@@ -167,6 +167,9 @@ fn happened(write: &Write, of: &ServiceOutcome, subject: &str, verb: &str) -> St
     }
 }
 
+/// Events that a plan is shown with at the most.
+const LATER: usize = 10;
+
 fn print_plan(out: &mut Output, plan: &Plan) -> io::Result<()> {
     match out.format() {
         Format::Json | Format::Yaml => return Ok(()),
@@ -181,6 +184,7 @@ fn print_plan(out: &mut Output, plan: &Plan) -> io::Result<()> {
         out.line("no changes")?;
     }
     changes::print(out, &plan.changes)?;
+    print_later(out, &plan.later)?;
     for gate in &plan.gates {
         let (state, colour) = match gate.passed {
             true => ("passed", Colour::Green),
@@ -189,6 +193,22 @@ fn print_plan(out: &mut Output, plan: &Plan) -> io::Result<()> {
         out.painted(Some(colour), &format!("gate {}: {state}: {}", gate.gate, gate.message))?;
     }
     out.warnings(&plan.warnings)
+}
+
+/// What a rollback leaves behind, newest first.
+fn print_later(out: &mut Output, later: &[Event]) -> io::Result<()> {
+    if later.is_empty() {
+        return Ok(());
+    }
+    out.painted(Some(Colour::Bold), "leaves the head, stays in the history:")?;
+    for event in later.iter().take(LATER) {
+        let (commit, actor) = (short_commit(&event.commit), actor(event));
+        out.line(format!("    r{}  {}  ({actor}, {commit})", event.revision, event.subject))?;
+    }
+    match later.len().checked_sub(LATER) {
+        Some(more @ 1..) => out.line(format!("    and {more} more")),
+        _ => Ok(()),
+    }
 }
 
 fn print_convergence(out: &mut Output, convergence: &Convergence) -> io::Result<Ending> {

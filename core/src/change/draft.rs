@@ -9,7 +9,7 @@ use crate::content::Place;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::event::Event;
-use crate::name::{CommitId, ServiceName};
+use crate::name::{CommitId, Revision, ServiceName};
 use crate::repository::Desk;
 use crate::store::objects::{Edits, EntryKind};
 use crate::version::Version;
@@ -39,8 +39,19 @@ pub(crate) struct Draft {
     pub(crate) services: Vec<ServiceOutcome>,
     /// What came of the group as a whole, where it is put back.
     pub(crate) whole: Option<OutcomeKind>,
+    /// Of a rollback: what it leaves behind.
+    pub(crate) later: Option<Later>,
     /// Whether the object is made by this.
     pub(crate) created: bool,
+}
+
+/// What came after the state that is put back, and leaves the head with the rollback.
+#[derive(Debug, Clone)]
+pub(crate) struct Later {
+    /// Of this service only its content, which alone is put back; nothing for the whole group.
+    pub(crate) service: Option<ServiceName>,
+    /// The last revision that had the state.
+    pub(crate) than: Revision,
 }
 
 /// What happens to the tree.
@@ -73,6 +84,7 @@ impl Draft {
             findings: Vec::new(),
             services: Vec::new(),
             whole: None,
+            later: None,
             created: false,
         }
     }

@@ -4,7 +4,7 @@ use git2::Oid;
 use serde::Serialize;
 
 use super::arrival::{self, Door};
-use super::draft::{Draft, NewTag, TreeChange, Way};
+use super::draft::{Draft, Later, NewTag, TreeChange, Way};
 use super::{Change, Operation, OutcomeKind, ServiceOutcome};
 use crate::config::{self, Loaded};
 use crate::content::warnings_of_change;
@@ -13,9 +13,11 @@ use crate::diff;
 use crate::document::GroupType;
 use crate::error::Error;
 use crate::event::Event;
+use crate::index::HistoryQuery;
 use crate::name::{CommitId, GroupName, ServiceName};
 use crate::repository::{Desk, Head, of_group};
 use crate::version::Version;
+use crate::view::EventView;
 
 /// A change that can be published as it is, as long as the head is the one it was planned on.
 pub(crate) struct Plan {
@@ -29,6 +31,7 @@ pub(crate) struct Plan {
     pub(crate) gates: Vec<Gate>,
     pub(crate) services: Vec<ServiceOutcome>,
     pub(crate) whole: Option<OutcomeKind>,
+    pub(crate) later: Option<Later>,
     pub(crate) created: bool,
 }
 
@@ -76,7 +79,14 @@ pub struct PlanView {
     /// Of a sync or rollback: each service.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceOutcome>,
+    /// Of a rollback: the events since the state that is put back, newest first. They leave the head
+    /// and stay in the history. Of very many the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later: Option<Vec<EventView>>,
 }
+
+/// Events that a plan names at the most.
+const LATER: usize = 1000;
 
 /// What a sync or rollback is about; nulls for the group as a whole.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -155,6 +165,7 @@ fn plan_on_head(desk: &Desk<'_>, change: &Change) -> Result<Plan, Error> {
         gates: draft.gates,
         services: draft.services,
         whole: draft.whole,
+        later: draft.later,
         created: draft.created,
     };
     let expected = &change.precondition.expect_plan;
@@ -338,6 +349,19 @@ impl Plan {
             None if self.created => "created",
             None => "changed",
         };
+        let later = self.later.map(|later| {
+            let query = HistoryQuery {
+                of_content: later.service.is_some(),
+                service: later.service,
+                after: Some(later.than),
+                limit: LATER,
+                ..HistoryQuery::default()
+            };
+            let rows = desk.index.history(&self.group, &query)?;
+            let events = rows.into_iter().map(|row| EventView::of(&self.group, row));
+            Ok::<_, Error>(events.collect())
+        });
+        let later = later.transpose()?;
         Ok(PlanView {
             id,
             group: self.group,
@@ -348,6 +372,7 @@ impl Plan {
             warnings: self.warnings,
             gates: self.gates,
             services: self.services,
+            later,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Rollback: putting a version of a service, or the whole tree of a group, back as a new commit.
 
-use super::draft::{Draft, TreeChange, Way};
+use super::draft::{Draft, Later, TreeChange, Way};
 use super::{OutcomeKind, Precondition, RollbackTarget, ServiceOutcome};
 use crate::error::Error;
 use crate::event::Event;
@@ -19,19 +19,20 @@ pub(super) fn service(
     super::service::check(desk, group, head, service, condition)?;
     let current = super::service::content(desk, head.tree, service)?;
     let (version, _, content) = super::version::existing(desk, service, version)?;
-    if !desk.index.has_run(group, service, content)? {
+    let Some(than) = desk.index.last_run(group, service, content)? else {
         return Err(Error::NotFound {
             what: format!(
                 "version {version} of {service} in the history of group {group}: it never ran there; sync it instead"
             ),
         });
-    }
+    };
     let event =
         Event::new("version.rolled-back", format!("roll {service} in {group} back to {version}"))
             .about(service)
             .with_version(&version);
     let mut draft = Draft::new(event);
     draft.way = Way::Version;
+    draft.later = Some(Later { service: Some(service.clone()), than });
     let outcome = if current == Some(content) {
         OutcomeKind::AlreadyCurrent
     } else {
@@ -70,6 +71,7 @@ pub(super) fn group(
     draft.way = Way::Version;
     let tree = desk.tree_of(row.commit)?;
     draft.change = TreeChange::Whole(tree);
+    draft.later = Some(Later { service: None, than: row.revision });
     draft.whole = Some(match tree == head.tree {
         true => OutcomeKind::AlreadyCurrent,
         false => OutcomeKind::RolledBack,

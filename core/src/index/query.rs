@@ -53,6 +53,10 @@ pub(crate) struct HistoryQuery {
     pub(crate) until: Option<Timestamp>,
     /// Only revisions before this one.
     pub(crate) before: Option<Revision>,
+    /// Only revisions after this one.
+    pub(crate) after: Option<Revision>,
+    /// Of a service, only those that changed its content.
+    pub(crate) of_content: bool,
     pub(crate) limit: usize,
 }
 
@@ -183,8 +187,14 @@ impl Index {
         also("c.actor =", query.actor.clone().map(Sql::from));
         also("c.at >=", query.since.map(seconds));
         also("c.at <=", query.until.map(seconds));
-        let before = query.before.map(|revision| i64::try_from(revision.0).unwrap_or(i64::MAX));
-        also(&format!("{first}.revision <"), before.map(Sql::from));
+        let number = |revision: Revision| Sql::from(i64::try_from(revision.0).unwrap_or(i64::MAX));
+        also(&format!("{first}.revision <"), query.before.map(number));
+        also(&format!("{first}.revision >"), query.after.map(number));
+        if query.of_content && query.service.is_some() {
+            conditions += " AND t.content IS NOT (SELECT b.content FROM touches b
+               WHERE b.group_name = t.group_name AND b.service = t.service
+                 AND b.revision < t.revision ORDER BY b.revision DESC LIMIT 1)";
+        }
         for other in &aliases[1..] {
             conditions += &format!(
                 " AND {other}.group_name = {first}.group_name AND {other}.revision = {first}.revision"
@@ -334,6 +344,29 @@ impl Index {
             )?;
             let content = content.0.as_bytes();
             Ok(statement.exists(params![service.as_str(), content, group.as_str()])?)
+        })
+    }
+
+    /// The last revision of a group that had this content of a service; nothing when it never ran there.
+    ///
+    /// What a group owns about the service may have changed since: the content stood then, too.
+    pub(crate) fn last_run(
+        &self,
+        group: &GroupName,
+        service: &ServiceName,
+        content: ContentId,
+    ) -> Result<Option<Revision>, StoreError> {
+        self.ask(|state| {
+            let mut statement = state.sql.prepare_cached(
+                "SELECT max(revision) FROM touches
+                 WHERE service = ?1 AND content = ?2 AND group_name = ?3",
+            )?;
+            let content = content.0.as_bytes();
+            let found = statement
+                .query_row(params![service.as_str(), content, group.as_str()], |row| {
+                    row.get::<_, Option<u64>>(0)
+                })?;
+            Ok(found.map(Revision))
         })
     }
 

@@ -429,3 +429,56 @@ fn a_whole_group_goes_back() {
     let again = f.apply("test", rollback()).expect("nothing to do");
     assert_eq!((again.changed, again.whole), (false, Some(OutcomeKind::AlreadyCurrent)));
 }
+
+/// What a rollback leaves behind is in its plan: edits of what it puts back, since that was there last.
+#[test]
+fn a_plan_of_a_rollback_names_what_leaves_the_head() {
+    let f = Fixture::new();
+    let later = |operation| {
+        let plan = f.repository.plan(&change("test", operation)).expect("a plan");
+        let later = plan.later.expect("a rollback");
+        later.into_iter().map(|event| event.subject).collect::<Vec<_>>()
+    };
+    let back = |version: &str| Operation::RollbackService {
+        service: name("a"),
+        version: version.to_owned(),
+    };
+    let tag = |version: &str| {
+        let (service, version) = (name("a"), version.to_owned());
+        f.apply("test", Operation::TagVersion { service, version, message: None }).expect("tagged");
+    };
+    let edit = |patch| f.patch("test", "a", patch).expect("edited");
+    let runtime = |host: &str| {
+        let document = json!({"hosts": [host]});
+        f.apply("test", Operation::PutRuntime { service: name("a"), document }).expect("changed");
+    };
+    f.put("test", "a", httpbin()).expect("created");
+    tag("1.0.0");
+    // The version still stands there with another runtime.
+    runtime("one.acme.com");
+    let first = edit(json!({"description": "one"}));
+    runtime("two.acme.com");
+    f.put("test", "b", json!({})).expect("created");
+    edit(json!({"description": "two"}));
+    tag("1.1.0");
+    edit(json!({"description": "three"}));
+    let updated = "update service a in test".to_owned();
+    assert_eq!(later(back("1.0.0")), vec![updated.clone(); 3]);
+    assert_eq!(later(back("1.1.0")), [updated]);
+    f.apply("test", back("1.0.0")).expect("rolled back");
+    assert_eq!(later(back("1.0.0")), [""; 0], "it is there");
+    let service = "roll a in test back to 1.0.0".to_owned();
+    assert_eq!(later(back("1.1.0")), [service.clone(), "update service a in test".to_owned()]);
+    f.apply("test", Operation::DeleteService { service: name("a") }).expect("gone");
+    assert_eq!(later(back("1.0.0")), ["delete service a from test"]);
+
+    let to = refgate_core::change::RollbackTarget::Revision(first.revision);
+    let whole = later(Operation::RollbackGroup { to });
+    assert_eq!(whole.len(), 6, "{whole:?}");
+    assert_eq!(
+        (whole[0].as_str(), &whole[1], whole[5].as_str()),
+        ("delete service a from test", &service, "change runtime of a in test")
+    );
+    let edit = Operation::DeleteService { service: name("b") };
+    assert!(f.repository.plan(&change("test", edit)).expect("a plan").later.is_none());
+}

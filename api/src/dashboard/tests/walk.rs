@@ -98,7 +98,12 @@ async fn from_a_new_service_to_a_rollback() -> Result<()> {
     // And back.
     let path = format!("{PRODUCTION}/rollback?version=1.0.0");
     let page = browser.page(&path).await?;
-    assert!(words(&page).contains("Route get of httpbin removed"), "{}", words(&page));
+    let told = words(&page);
+    assert!(told.contains("Route get of httpbin removed"), "{told}");
+    // The change of its hosts in between is none of the version's.
+    let (_, later) = told.split_once("Leaves the head, stays in the history").context("later")?;
+    assert!(later.contains("sync httpbin 1.1.0 to production"), "{later}");
+    assert!(!later.contains("sync httpbin 1.0.0") && !later.contains("runtime"), "{later}");
     let reply =
         browser.submit_from(&page, &path, &[("action", "apply"), ("reason", "it fails")]).await?;
     let (at, page) = browser.follow(reply).await?;
@@ -201,7 +206,9 @@ async fn a_group_goes_back_to_a_revision() -> Result<()> {
     assert!(commit.contains("changed /hosts added second.acme.com"), "{commit}");
     let path = "/groups/test/rollback?revision=2";
     let page = browser.page(path).await?;
-    assert!(words(&page).contains("changed /hosts removed second.acme.com"), "{}", words(&page));
+    let told = words(&page);
+    assert!(told.contains("changed /hosts removed second.acme.com"), "{told}");
+    assert!(told.contains("stays in the history") && told.contains("change runtime"), "{told}");
     let reply = browser.submit_from(&page, path, &[("action", "apply")]).await?;
     let (at, _) = browser.follow(reply).await?;
     assert_eq!(at, "/groups/test");

@@ -79,7 +79,12 @@ async fn from_test_to_production_and_back() -> Result<()> {
     let repeated = json!({"to": "production", "version": "1.0.0"});
     harness.post(by_number, repeated).await?.expect(StatusCode::OK)?;
 
-    let rolled = harness.post(&format!("{uat}/rollback"), back).await?.expect(StatusCode::OK)?;
+    let rollback = format!("{uat}/rollback");
+    let plan = harness.post(&format!("{rollback}?dry_run=true"), back.clone()).await?.body;
+    let later = &plan["plan"]["later"];
+    assert_eq!(later[0]["subject"], "sync httpbin 1.1.0 to uat", "{plan}");
+    assert_eq!((&later[0]["event"], &later[1]), (&json!("version.promoted"), &Value::Null));
+    let rolled = harness.post(&rollback, back).await?.expect(StatusCode::OK)?;
     assert_eq!((&rolled["outcome"], &rolled["version"]), (&json!("rolled_back"), &json!("1.0.0")));
     assert_eq!(harness.get(uat).await?.body["runtime"]["hosts"], json!(["uat.acme.com"]));
     let whole = json!({"revision": rolled["revision"]});

@@ -215,6 +215,13 @@ pub(super) fn add_writes(all: &mut Map<String, Value>) {
                             ],
                         )),
                     ),
+                    (
+                        "later?",
+                        json!({
+                            "type": "array", "items": shape("Event"),
+                            "description": "Of a rollback: what happened since the state that is put back was there last, newest first, at most 1000 events. They leave the head and stay in the history; of a service, those that changed its content.",
+                        }),
+                    ),
                 ],
             ),
         ),

@@ -135,6 +135,27 @@ fn gateways_that_do_not_follow_in_time_are_a_failure() {
 }
 
 #[test]
+fn a_plan_of_a_rollback_shows_what_leaves_the_head() {
+    let event = |revision: u64| {
+        json!({"revision": revision, "commit": COMMIT, "actor": "ana",
+            "subject": format!("change {revision}")})
+    };
+    let plan = |later: Vec<Value>| {
+        let body = json!({"dry_run": true, "plan": {"group": "uat", "base_commit": COMMIT,
+            "outcome": "rolled_back", "changes": [], "warnings": [], "gates": [], "later": later}});
+        shown(Format::Table, 200, body).1
+    };
+    let head = "plan for uat on commit 01234567: rolled back\nno changes\n";
+    assert_eq!(plan(Vec::new()), head);
+    let heading = "leaves the head, stays in the history:\n";
+    let one = "    r7  change 7  (ana, 01234567)\n";
+    assert_eq!(plan(vec![event(7)]), format!("{head}{heading}{one}"));
+    let many = plan((1..=12).rev().map(event).collect());
+    assert_eq!(many.lines().count(), 14);
+    assert!(many.ends_with("    r3  change 3  (ana, 01234567)\n    and 2 more\n"), "{many}");
+}
+
+#[test]
 fn a_plan_shows_changes_and_gates() {
     let body = json!({"dry_run": true, "plan": {
         "group": "production", "base_commit": COMMIT, "outcome": "promoted", "warnings": [],

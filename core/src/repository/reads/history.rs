@@ -27,9 +27,10 @@ impl Repository {
                 until: filter.until,
                 before: filter.after,
                 limit: filter.limit,
+                ..HistoryQuery::default()
             };
             let rows = desk.index.history(group, &query)?;
-            Ok(rows.into_iter().map(|row| view(group, row)).collect())
+            Ok(rows.into_iter().map(|row| EventView::of(group, row)).collect())
         })
     }
 
@@ -49,7 +50,7 @@ impl Repository {
             while events.len() < limit {
                 revision = Revision(revision.0.saturating_add(1));
                 let Some(row) = desk.index.commit_at(group, revision)? else { break };
-                events.push(view(group, row));
+                events.push(EventView::of(group, row));
             }
             Ok(events)
         })
@@ -62,7 +63,7 @@ impl Repository {
     pub fn last_change(&self, group: &GroupName, path: &str) -> Result<Option<EventView>, Error> {
         self.shared.read_group(group, |desk, _| {
             let row = desk.index.last_change(group, path)?;
-            Ok(row.map(|row| view(group, row)))
+            Ok(row.map(|row| EventView::of(group, row)))
         })
     }
 
@@ -84,7 +85,7 @@ impl Repository {
             };
             let after = desk.tree_of(commit)?;
             let changes = diff::changes(&desk.objects, before, Some(after), "")?;
-            Ok(CommitView { event: view(group, row), changes })
+            Ok(CommitView { event: EventView::of(group, row), changes })
         })
     }
 
@@ -97,20 +98,23 @@ impl Repository {
     }
 }
 
-fn view(group: &GroupName, row: CommitRow) -> EventView {
-    EventView {
-        commit: row.commit,
-        revision: row.revision,
-        group: group.clone(),
-        event: row.event,
-        actor: row.actor,
-        author: row.author,
-        at: row.at,
-        subject: row.subject,
-        service: row.service,
-        version: row.version,
-        from_group: row.from_group,
-        reason: row.reason,
-        request_id: row.request_id,
+impl EventView {
+    /// A commit as it is told.
+    pub(crate) fn of(group: &GroupName, row: CommitRow) -> Self {
+        Self {
+            commit: row.commit,
+            revision: row.revision,
+            group: group.clone(),
+            event: row.event,
+            actor: row.actor,
+            author: row.author,
+            at: row.at,
+            subject: row.subject,
+            service: row.service,
+            version: row.version,
+            from_group: row.from_group,
+            reason: row.reason,
+            request_id: row.request_id,
+        }
     }
 }
