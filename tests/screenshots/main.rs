@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
         browser.fill("dialog #reason", "CHK-311: vouchers")
     })?;
     desk.take("conflict", "/groups/test/services/orders/sync?to=uat", |browser| {
-        browser.click("[data-conflict$='#/timeout'] input[value=ours]")
+        browser.click("[data-conflict$='#/timeout/read'] input[value=ours]")
     })?;
     desk.take("rollback", "/groups/production/services/checkout", |browser| {
         browser.click("#rollback")?;
