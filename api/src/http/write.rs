@@ -69,7 +69,7 @@ impl FromRequestParts<Api> for Write {
 
 /// What came of a write.
 pub(crate) enum Done {
-    Planned(PlanView),
+    Planned(Box<PlanView>),
     Written(Box<Written>, Option<Convergence>),
 }
 
@@ -157,7 +157,7 @@ impl Write {
     async fn plan(&self, api: &Api, change: Change) -> Result<Done, Problem> {
         let plan = api.store.read(move |repository| repository.plan(&change)).await?;
         api.metrics.write(WriteEnd::Planned);
-        Ok(Done::Planned(plan))
+        Ok(Done::Planned(Box::new(plan)))
     }
 
     async fn apply(&self, api: &Api, change: Change) -> Result<Done, Problem> {
