@@ -116,7 +116,7 @@
       return;
     }
     if (!document.querySelector("[data-live]")) return;
-    if (document.querySelector("dialog[open], details.adder[open], details.danger[open]")) return;
+    if (document.querySelector("dialog[open], details.adder[open]")) return;
     fetch(window.location.href, { headers: { "HX-Request": "true" }, credentials: "same-origin" })
       .then(function (answer) { return answer.status === 200 ? answer.text() : null; })
       .then(function (text) {

@@ -25,6 +25,7 @@ mod object;
 mod overview;
 mod page;
 mod parts;
+mod remove;
 mod rollback;
 mod route;
 mod service;
@@ -79,7 +80,7 @@ pub(crate) fn pages() -> Vec<Endpoint> {
         endpoint(GET, "/groups/{group}", READ, group::services),
         endpoint(GET, "/groups/{group}/history", READ, history::of_group),
         endpoint(GET, "/groups/{group}/gateways", READ, gateway::of_group),
-        endpoint(GET, "/groups/{group}/settings", MANAGE, settings::group),
+        endpoint(GET, "/groups/{group}/settings", READ, settings::group),
         endpoint(POST, "/groups/{group}/settings", MANAGE, settings::save_group),
         endpoint(GET, "/groups/{group}/delete", MANAGE, group::ask_delete),
         endpoint(POST, "/groups/{group}/delete", MANAGE, group::delete),
@@ -119,28 +120,33 @@ fn service_pages() -> Vec<Endpoint> {
         endpoint(POST, at!("/versions"), WRITE, version::tag),
         endpoint(GET, at!("/history"), READ, history::of_service),
         endpoint(GET, at!("/json"), READ, service::json),
+        endpoint(GET, at!("/delete"), WRITE, service::ask_delete),
         endpoint(POST, at!("/delete"), WRITE, service::delete),
         endpoint(GET, at!("/sync"), WRITE, sync::show),
         endpoint(POST, at!("/sync"), WRITE, sync::run),
         endpoint(GET, at!("/rollback"), WRITE, rollback::service),
         endpoint(POST, at!("/rollback"), WRITE, rollback::roll_service),
-        endpoint(GET, at!("/settings"), WRITE, settings::service),
+        endpoint(GET, at!("/settings"), READ, settings::service),
         endpoint(POST, at!("/settings"), WRITE, settings::save_service),
-        endpoint(GET, at!("/runtime"), WRITE, settings::runtime),
+        endpoint(GET, at!("/runtime"), READ, settings::runtime),
         endpoint(POST, at!("/runtime"), WRITE, settings::save_runtime),
         endpoint(GET, at!("/routes/~new"), WRITE, route::add),
         endpoint(POST, at!("/routes/~new"), WRITE, route::create),
         endpoint(GET, at!("/routes/{route}"), READ, route::show),
         endpoint(POST, at!("/routes/{route}"), WRITE, route::save),
+        endpoint(GET, at!("/routes/{route}/delete"), WRITE, route::ask_delete),
         endpoint(POST, at!("/routes/{route}/delete"), WRITE, route::delete),
         endpoint(GET, at!("/upstreams/~new"), WRITE, upstream::add),
         endpoint(POST, at!("/upstreams/~new"), WRITE, upstream::create),
-        endpoint(GET, at!("/upstreams/{upstream}"), WRITE, upstream::show),
+        endpoint(GET, at!("/upstreams/{upstream}"), READ, upstream::show),
         endpoint(POST, at!("/upstreams/{upstream}"), WRITE, upstream::save),
+        endpoint(GET, at!("/upstreams/{upstream}/delete"), WRITE, upstream::ask_delete),
         endpoint(POST, at!("/upstreams/{upstream}/delete"), WRITE, upstream::delete),
         endpoint(POST, at!("/upstreams/{upstream}/nodes"), WRITE, node::add),
+        endpoint(GET, at!("/upstreams/{upstream}/nodes/remove"), WRITE, node::ask_remove),
         endpoint(POST, at!("/upstreams/{upstream}/nodes/remove"), WRITE, node::remove),
         endpoint(POST, at!("/hosts"), WRITE, node::add_host),
+        endpoint(GET, at!("/hosts/remove"), WRITE, node::ask_remove_host),
         endpoint(POST, at!("/hosts/remove"), WRITE, node::remove_host),
     ]
 }

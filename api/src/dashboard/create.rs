@@ -10,13 +10,14 @@ use refgate_core::name::{GroupName, ServiceName};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
-use super::editor::{Condition, Editor, Subject};
+use super::editor::{Condition, Editor, Part, Subject, closed};
 use super::fields;
 use super::form::{Faults, Field, Kind, Posted, Section, set};
 use super::page::{Asked, Visitor};
 use super::parts::service_path;
-use super::settings::{group_crumbs, name_field, parsed};
+use super::settings::{group_crumbs, name_field, named, of_json};
 use super::upstream::empty_upstream;
+use crate::auth::Role;
 use crate::http::Api;
 use crate::http::path::At;
 use crate::problem::Problem;
@@ -37,7 +38,7 @@ impl Subject for NewService {
             _ => first(&document["routes"]).is_some(),
         };
         let mut service = vec![
-            name_field("name", "Name", posted),
+            name_field(posted),
             Field::new("/type", "Type", Kind::Select(vec![("http".into(), "HTTP".into())])),
             Field::new("/description", "Description", Kind::Text),
         ];
@@ -60,14 +61,6 @@ impl Subject for NewService {
             ];
         fields.extend(fields::basics(&at_route));
         sections.push(Section::new("First route", fields));
-        if posted.text("view") == "json" && posted.text("action") != "form" {
-            // The rest stands in the text.
-            for section in &mut sections {
-                section
-                    .fields
-                    .retain(|field| field.pointer.starts_with('/') || field.pointer == "name");
-            }
-        }
         sections
     }
 
@@ -88,24 +81,21 @@ impl Subject for NewService {
         set(document, &pointer, Some(upstream.into()));
     }
 
-    fn operation(&self, mut document: Value, posted: &Posted) -> Result<Operation, Faults> {
-        let mut faults = Faults::default();
-        let service: Option<ServiceName> =
-            parsed(posted, "name").map_err(|own| faults.of_fields.extend(own.of_fields)).ok();
+    fn operation(
+        &self,
+        mut document: Value,
+        posted: &Posted,
+        faults: &mut Faults,
+    ) -> Option<Operation> {
+        let service: ServiceName = named(posted, faults)?;
         if posted.text("view") == "form" {
             if posted.text("first_route") != "true" {
                 document["routes"] = json!({});
             } else if posted.text("route_name").trim().is_empty() {
-                let message = "A route needs a name.".to_owned();
-                faults.of_fields.push(("route_name".to_owned(), message));
+                faults.beside("route_name", "A route needs a name.");
             }
         }
-        match service {
-            Some(service) if faults.of_fields.is_empty() => {
-                Ok(Operation::PutService { service, document })
-            }
-            _ => Err(faults),
-        }
+        Some(Operation::PutService { service, document })
     }
 
     fn locate(&self, finding: &Diagnostic) -> Option<String> {
@@ -148,12 +138,12 @@ fn rename(value: &mut Value, name: &str) {
     *object = renamed;
 }
 
-fn desk(group: GroupName, posted: &Posted) -> Editor<NewService> {
+async fn desk(api: &Api, group: GroupName, posted: &Posted) -> Result<Editor<NewService>, Problem> {
     let back = match posted.text("name").trim().parse::<ServiceName>() {
         Ok(service) => service_path(&group, &service),
         Err(_) => format!("/groups/{group}"),
     };
-    Editor {
+    Ok(Editor {
         subject: NewService,
         title: "Add Service manually".to_owned(),
         lead: format!(
@@ -170,14 +160,10 @@ fn desk(group: GroupName, posted: &Posted) -> Editor<NewService> {
         back,
         verb: "Add service",
         delete: None,
+        role: Role::Editor,
+        closed: closed(api, &group, Part::Content).await?,
         group,
-    }
-}
-
-/// That the group is there, before anything is typed.
-async fn check(api: &Api, group: &GroupName) -> Result<(), Problem> {
-    let group = group.clone();
-    api.store.read(move |repository| repository.head(&group).map(drop)).await
+    })
 }
 
 pub(super) async fn show(
@@ -186,8 +172,7 @@ pub(super) async fn show(
     At((group,)): At<(GroupName,)>,
     asked: Asked,
 ) -> Answer {
-    check(&api, &group).await?;
-    desk(group, &Posted::default()).show(&visitor, asked.text("view") == "json")
+    desk(&api, group, &Posted::default()).await?.show(&visitor, of_json(&asked))
 }
 
 pub(super) async fn save(
@@ -196,6 +181,5 @@ pub(super) async fn save(
     At((group,)): At<(GroupName,)>,
     Extension(posted): Extension<Posted>,
 ) -> Answer {
-    check(&api, &group).await?;
-    desk(group, &posted).take(&api, &visitor, &posted).await
+    desk(&api, group, &posted).await?.take(&api, &visitor, &posted).await
 }

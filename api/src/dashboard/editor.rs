@@ -11,14 +11,18 @@ use refgate_core::name::GroupName;
 use serde_json::Value;
 
 use super::Answer;
-use super::form::{self, Faults, Posted, Section, Sections};
+use super::form::{self, Faults, Posted, Section, Sections, Summary};
 use super::page::{Crumb, Frame, Visitor, html_with};
 use super::parts::EventRow;
 use super::session::Notice;
 use super::words::{self, Changes};
+use crate::auth::Role;
 use crate::http::Api;
 use crate::http::write::Done;
 use crate::problem::{Kind, Problem};
+
+/// The field of what a thing is called, which stands in no document.
+pub(super) const NAME: &str = "name";
 
 /// What is edited: its fields, and what saving it does.
 pub(super) trait Subject {
@@ -28,8 +32,10 @@ pub(super) trait Subject {
     /// Takes over into the document what fields beside it say.
     fn reshape(&self, _document: &mut Value, _posted: &Posted) {}
 
-    /// What saving it does.
-    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults>;
+    /// What saving it does, and beside it what is wrong before anybody is asked. A name that is none
+    /// has a stand-in, so that the rest is judged all the same; nothing where there can be none.
+    fn operation(&self, document: Value, posted: &Posted, faults: &mut Faults)
+    -> Option<Operation>;
 
     /// The pointer in the document that a finding is about, if it is about the document.
     fn locate(&self, finding: &Diagnostic) -> Option<String>;
@@ -57,16 +63,40 @@ pub(super) struct Editor<S> {
     pub(super) back: String,
     /// What the button that saves says.
     pub(super) verb: &'static str,
-    /// Where it is taken away, if it can be.
-    pub(super) delete: Option<Delete>,
+    /// Where it is taken away, if it can be, and what that is called.
+    pub(super) delete: Option<Crumb>,
+    /// The role that may save it.
+    pub(super) role: Role,
+    /// Why nobody may save it, whatever the role.
+    pub(super) closed: Option<&'static str>,
 }
 
-/// How a thing is taken away.
-pub(super) enum Delete {
-    /// By a form that is sent there.
-    Here(String),
-    /// On a page of its own, which says what goes with it.
-    Asked(String),
+/// Why what stands in a group may not be changed there by hand; nothing when it may.
+pub(super) async fn closed(
+    api: &Api,
+    group: &GroupName,
+    part: Part,
+) -> Result<Option<&'static str>, Problem> {
+    let name = group.clone();
+    let view = api.store.read(move |repository| repository.group(&name)).await?;
+    Ok(match part {
+        _ if view.document["type"] == "ingress" => Some(
+            "This group is of type ingress: it is written by its controller and read-only here.",
+        ),
+        Part::Content if view.document["promotion"]["direct_edits"] == "runtime-only" => {
+            Some("This group takes changes of services by sync and rollback only.")
+        }
+        Part::Content | Part::Owned => None,
+    })
+}
+
+/// What of a group is edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// What is versioned and travels.
+    Content,
+    /// What belongs to the group.
+    Owned,
 }
 
 /// What would be done.
@@ -120,14 +150,14 @@ struct EditorPage<'a> {
     /// The document as it is shown, as text.
     shown: String,
     tag: &'a str,
-    faults: Vec<String>,
+    faults: Summary,
     reason: &'a str,
     preview: Option<Preview>,
     stale: Option<Changes>,
     back: &'a str,
     verb: &'a str,
-    delete: Option<&'a str>,
-    ask_delete: Option<&'a str>,
+    delete: Option<&'a Crumb>,
+    closed: Option<&'static str>,
     may_edit: bool,
 }
 
@@ -175,24 +205,22 @@ impl<S: Subject> Editor<S> {
         let mut faults = form::show(&mut sections, shown.document, &shown.faults);
         form::keep_typed(&mut sections, posted, &shown.faults);
         if shown.as_json {
-            // There are no fields to stand beside.
-            let beside = shown.faults.of_fields.iter();
-            faults = beside.map(|(pointer, message)| format!("{pointer}: {message}")).collect();
-            faults.extend(shown.faults.of_form.iter().cloned());
+            // Only the name is no part of the document; all else stands in the text.
             for section in &mut sections {
-                section.fields.retain(|field| !field.pointer.starts_with('/'));
+                section.fields.retain(|field| field.pointer == NAME);
             }
             sections.retain(|section| !section.fields.is_empty());
+            faults = Summary::of(shown.faults.of_form.iter().cloned());
+            for (pointer, message) in &shown.faults.of_fields {
+                let id = if pointer == NAME { "fname" } else { "document" };
+                faults.also(id, pointer, message);
+            }
         }
         let tag = match &self.condition {
             Condition::Same(tag) => tag,
             Condition::Absent => "",
         };
-        let (delete, ask_delete) = match &self.delete {
-            Some(Delete::Here(path)) => (Some(path.as_str()), None),
-            Some(Delete::Asked(path)) => (None, Some(path.as_str())),
-            None => (None, None),
-        };
+        let may_edit = visitor.principal.role >= self.role && self.closed.is_none();
         let text = shown.text.map_or_else(|| words::pretty(shown.document), str::to_owned);
         let page = EditorPage {
             frame: visitor.frame(&self.title, "groups", self.crumbs.clone()),
@@ -204,15 +232,15 @@ impl<S: Subject> Editor<S> {
             base: shown.base.to_string(),
             shown: shown.document.to_string(),
             tag,
-            faults,
+            faults: faults.led("Nothing was saved."),
             reason: posted.text("reason"),
             preview: shown.preview,
             stale: shown.stale,
             back: &self.back,
             verb: self.verb,
-            delete,
-            ask_delete,
-            may_edit: visitor.may_edit(),
+            delete: self.delete.as_ref().filter(|_| may_edit),
+            closed: self.closed,
+            may_edit,
         };
         html_with(shown.status, &page)
     }
@@ -250,24 +278,28 @@ impl<S: Subject> Editor<S> {
         }
         self.subject.reshape(&mut typed, posted);
         let shown = Shown::new(&typed, &base, as_json);
-        if !faults.of_fields.is_empty() {
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            return self.page(visitor, posted, shown.refused(status, faults));
-        }
         match posted.text("action") {
+            "json" | "form" if !faults.is_empty() => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return self.page(visitor, posted, shown.refused(status, faults));
+            }
             "json" => return self.page(visitor, posted, Shown { as_json: true, ..shown }),
             "form" => return self.page(visitor, posted, Shown { as_json: false, ..shown }),
             _ => {}
         }
-        if base != self.document {
+        if base != self.document && faults.is_empty() {
             return self.stale(visitor, posted, &base, &typed, as_json);
         }
-        let operation = match self.subject.operation(typed.clone(), posted) {
-            Ok(operation) => operation,
-            Err(faults) => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                return self.page(visitor, posted, shown.refused(status, faults));
+        let operation = self.subject.operation(typed.clone(), posted, &mut faults);
+        if !faults.is_empty() {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            if let Some(operation) = operation {
+                faults.join(self.further(api, visitor, operation).await);
             }
+            return self.page(visitor, posted, shown.refused(status, faults));
+        }
+        let Some(operation) = operation else {
+            return Err(Problem::new(Kind::Internal, "a form that is sound does nothing"));
         };
         let mut write = visitor.write();
         write.dry_run = posted.text("action") == "preview";
@@ -284,6 +316,18 @@ impl<S: Subject> Editor<S> {
                 let status = problem.kind().status();
                 self.page(visitor, posted, shown.refused(status, faults))
             }
+        }
+    }
+
+    /// What else is wrong with a form that cannot be saved, so that all of it is told at once.
+    async fn further(&self, api: &Api, visitor: &Visitor, operation: Operation) -> Faults {
+        let mut plan = visitor.write();
+        plan.dry_run = true;
+        match plan.perform(api, self.group.clone(), operation, None).await {
+            Err(problem) if !problem.diagnostics().is_empty() => {
+                faults(&problem, |finding| self.subject.locate(finding))
+            }
+            _ => Faults::default(),
         }
     }
 

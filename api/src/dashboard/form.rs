@@ -124,6 +124,68 @@ pub(super) struct Faults {
     pub(super) of_form: Vec<String>,
 }
 
+/// What is wrong with a form, told at its head, each with the way to its field.
+#[derive(Debug, Default, Template)]
+#[template(path = "parts/faults.html")]
+pub(super) struct Summary {
+    /// What that means, as the first sentence.
+    pub(super) lead: &'static str,
+    lines: Vec<Told>,
+}
+
+impl HtmlSafe for Summary {}
+
+/// A line of a summary.
+#[derive(Debug)]
+struct Told {
+    /// The field, by its id and by what it is called; nothing of what is wrong with all of it.
+    field: Option<(String, String)>,
+    text: String,
+}
+
+impl Summary {
+    /// Of what stands beside no field.
+    pub(super) fn of(lines: impl IntoIterator<Item = String>) -> Self {
+        let told = |text| Told { field: None, text };
+        Self { lead: "", lines: lines.into_iter().map(told).collect() }
+    }
+
+    /// The same, with what it means.
+    pub(super) fn led(mut self, lead: &'static str) -> Self {
+        self.lead = lead;
+        self
+    }
+
+    /// Adds what is wrong with a field that was drawn elsewhere.
+    pub(super) fn also(&mut self, id: &str, label: &str, text: &str) {
+        let field = Some((id.to_owned(), label.to_owned()));
+        self.lines.push(Told { field, text: text.to_owned() });
+    }
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}
+
+impl Faults {
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.of_fields.is_empty() && self.of_form.is_empty()
+    }
+
+    /// Tells of a field.
+    pub(super) fn beside(&mut self, field: &str, message: impl Into<String>) {
+        self.of_fields.push((field.to_owned(), message.into()));
+    }
+
+    /// Takes over what another found.
+    pub(super) fn join(&mut self, other: Self) {
+        self.of_fields.extend(other.of_fields);
+        self.of_form.extend(other.of_form);
+    }
+}
+
 /// The sections of a form, drawn.
 #[derive(Template)]
 #[template(path = "parts/sections.html")]
@@ -313,8 +375,9 @@ pub(super) fn read(sections: &[Section], posted: &Posted, document: &mut Value) 
     faults
 }
 
-/// Fills a form from a document and puts each fault beside its field; gives what has no field.
-pub(super) fn show(sections: &mut [Section], document: &Value, faults: &Faults) -> Vec<String> {
+/// Fills a form from a document and puts each fault beside its field; gives all of them in the order
+/// of the fields, and before them what has no field.
+pub(super) fn show(sections: &mut [Section], document: &Value, faults: &Faults) -> Summary {
     let mut fields: Vec<&mut Field> =
         sections.iter_mut().flat_map(|section| &mut section.fields).collect();
     for field in &mut fields {
@@ -322,19 +385,29 @@ pub(super) fn show(sections: &mut [Section], document: &Value, faults: &Faults) 
             field.show(document);
         }
     }
-    let mut left = faults.of_form.clone();
+    let mut summary = Summary::of(faults.of_form.iter().cloned());
+    let mut beside: Vec<(usize, Told)> = Vec::new();
     for (pointer, message) in &faults.of_fields {
         let below = |field: &str| {
             pointer.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let owner = fields.iter_mut().filter(|field| below(&field.pointer));
-        match owner.max_by_key(|field| field.pointer.len()) {
-            Some(owner) => owner.take(pointer, message),
-            None if pointer.is_empty() => left.push(message.clone()),
-            None => left.push(format!("{pointer}: {message}")),
+        let owner = fields.iter_mut().enumerate().filter(|(_, field)| below(&field.pointer));
+        match owner.max_by_key(|(_, field)| field.pointer.len()) {
+            Some((index, owner)) => {
+                owner.take(pointer, message);
+                let field = Some((owner.id(), owner.label.clone()));
+                beside.push((index, Told { field, text: message.clone() }));
+            }
+            None => {
+                let place = if pointer.is_empty() { "" } else { ": " };
+                let text = format!("{pointer}{place}{message}");
+                summary.lines.push(Told { field: None, text });
+            }
         }
     }
-    left
+    beside.sort_by_key(|(index, _)| *index);
+    summary.lines.extend(beside.into_iter().map(|(_, told)| told));
+    summary
 }
 
 /// Shows of JSON fields that could not be read what was typed.

@@ -96,7 +96,8 @@ struct GroupPage {
     query: String,
     pager: Pager,
     may_edit: bool,
-    may_manage: bool,
+    /// Whether services may be added here by hand.
+    may_add: bool,
 }
 
 pub(super) async fn services(
@@ -123,7 +124,7 @@ pub(super) async fn services(
     html(&GroupPage {
         frame: visitor.frame(format!("Group {group}"), "groups", Vec::new()),
         may_edit: visitor.may_edit() && !head.read_only,
-        may_manage: visitor.may_manage(),
+        may_add: visitor.may_edit() && !head.read_only && !head.guarded,
         head,
         rows: found
             .services

@@ -11,8 +11,8 @@ use refgate_core::import::{Import, openapi};
 use refgate_core::name::{CommitId, GroupName, ServiceName};
 
 use super::Answer;
-use super::editor::{self, Preview, written_to};
-use super::form::Posted;
+use super::editor::{self, Part, Preview, closed, written_to};
+use super::form::{Posted, Summary};
 use super::page::{Frame, Visitor, html_with};
 use super::parts::service_path;
 use super::settings::group_crumbs;
@@ -40,7 +40,9 @@ struct ImportPage {
     /// The name that the service shall have; empty: the description's.
     name: String,
     with_upstream: bool,
-    faults: Vec<String>,
+    faults: Summary,
+    closed: Option<&'static str>,
+    reason: String,
     found: Option<Found>,
 }
 
@@ -61,12 +63,11 @@ pub(super) async fn show(
     visitor: Visitor,
     At((group,)): At<(GroupName,)>,
 ) -> Answer {
-    let name = group.clone();
-    api.store.read(move |repository| repository.head(&name).map(drop)).await?;
-    page(&visitor, group, &Posted::default(), StatusCode::OK, Vec::new(), None)
+    page(&api, &visitor, group, &Posted::default(), StatusCode::OK, Vec::new(), None).await
 }
 
-fn page(
+async fn page(
+    api: &Api,
     visitor: &Visitor,
     group: GroupName,
     posted: &Posted,
@@ -75,12 +76,14 @@ fn page(
     found: Option<Found>,
 ) -> Answer {
     let page = ImportPage {
+        closed: closed(api, &group, Part::Content).await?,
+        reason: posted.text("reason").to_owned(),
         frame: visitor.frame("Import from OpenAPI", "groups", group_crumbs(&group)),
         text: posted.text("document").to_owned(),
         name: posted.text("name").to_owned(),
         with_upstream: posted.get("document").is_none() || posted.text("with_upstream") == "true",
         group,
-        faults,
+        faults: Summary::of(faults).led("Nothing was imported."),
         found,
     };
     html_with(status, &page)
@@ -95,7 +98,7 @@ pub(super) async fn run(
     let mut found = None;
     match carry_out(&api, &visitor, &group, &posted, &mut found).await {
         Ok(Some(response)) => Ok(response),
-        Ok(None) => page(&visitor, group, &posted, StatusCode::OK, Vec::new(), found),
+        Ok(None) => page(&api, &visitor, group, &posted, StatusCode::OK, Vec::new(), found).await,
         Err(problem) => {
             let faults = match problem.kind() {
                 Kind::ConcurrentUpdate => {
@@ -103,7 +106,7 @@ pub(super) async fn run(
                 }
                 _ => editor::faults(&problem, |_| None).of_form,
             };
-            page(&visitor, group, &posted, problem.kind().status(), faults, found)
+            page(&api, &visitor, group, &posted, problem.kind().status(), faults, found).await
         }
     }
 }
@@ -155,7 +158,7 @@ async fn carry_out(
     write.dry_run = false;
     // What was shown is what is done.
     let write = write.expecting(posted.text("expect_head").parse::<CommitId>().ok());
-    match write.perform(api, group.clone(), operation, None).await? {
+    match write.perform(api, group.clone(), operation, posted.given("reason")).await? {
         Done::Written(written, _) => {
             Ok(Some(written_to(visitor, &service_path(group, &import.service), &written)))
         }

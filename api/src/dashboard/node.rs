@@ -1,5 +1,6 @@
 //! Hosts: Add, and Upstreams: Add Node: one thing more, or less, in what a group owns about a
-//! service. Each is laid over what is there at that moment, so that two who add lose nothing.
+//! service. What is added is laid over what is there at that moment, so that two who add lose
+//! nothing; what is removed is asked about first.
 
 use axum::Extension;
 use axum::extract::State;
@@ -12,10 +13,11 @@ use serde_json::{Map, Value};
 use super::Answer;
 use super::editor::{self, written_to};
 use super::form::{Faults, Posted};
-use super::page::Visitor;
+use super::page::{Asked, Visitor};
 use super::parts::service_path;
+use super::remove::Removal;
 use super::service::{self, Typed};
-use super::settings::of_runtime;
+use super::settings::{ServiceAt, of_runtime, service_crumbs};
 use super::upstream::no_upstream;
 use super::words::plain;
 use crate::http::Api;
@@ -42,12 +44,10 @@ async fn edit(
     change: impl Fn(&mut Value) -> Result<(), Problem>,
 ) -> Result<Edit, Problem> {
     for _ in 0..TRIES {
-        let (g, s) = (group.clone(), service.clone());
-        let found = api.store.read(move |repository| repository.runtime(&g, &s)).await?;
-        let mut document = found.value;
+        let (mut document, tag) = runtime(api, group, service).await?;
         change(&mut document)?;
         let mut write = visitor.write();
-        write.precondition = Precondition::same(found.etag);
+        write.precondition = Precondition::same(tag);
         let operation = Operation::PutRuntime { service: service.clone(), document };
         match write.perform(api, group.clone(), operation, None).await {
             Ok(Done::Written(written, _)) => {
@@ -90,24 +90,64 @@ pub(super) async fn add_host(
     }
 }
 
+/// The runtime of a service as it would be, and the tag of what it is now.
+async fn runtime(
+    api: &Api,
+    group: &GroupName,
+    service: &ServiceName,
+) -> Result<(Value, String), Problem> {
+    let (g, s) = (group.clone(), service.clone());
+    let found = api.store.read(move |repository| repository.runtime(&g, &s)).await?;
+    Ok((found.value, found.etag))
+}
+
+async fn host_removal(
+    api: &Api,
+    (group, service): (GroupName, ServiceName),
+    asked: &Asked,
+) -> Result<Removal, Problem> {
+    let host = asked.text("host");
+    let (mut document, tag) = runtime(api, &group, &service).await?;
+    let hosts = list(&mut document, "/hosts").filter(|hosts| hosts.iter().any(|one| one == host));
+    let Some(hosts) = hosts else {
+        let detail = format!("{service} has no host {host} in group {group}");
+        return Err(Problem::new(Kind::NotFound, detail));
+    };
+    hosts.retain(|known| known != host);
+    let lead = match hosts.is_empty() {
+        true => "It is the last one. Without any, the service answers to every host.",
+        false => "Requests for it do not come to this service any more.",
+    };
+    Ok(Removal {
+        title: format!("Remove host {host}"),
+        lead: lead.to_owned(),
+        crumbs: service_crumbs(&group, &service),
+        back: format!("{}/hosts", service_path(&group, &service)),
+        verb: "Remove host",
+        tag,
+        typed: None,
+        operation: Operation::PutRuntime { service, document },
+        group,
+    })
+}
+
+pub(super) async fn ask_remove_host(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At(at): ServiceAt,
+    asked: Asked,
+) -> Answer {
+    host_removal(&api, at, &asked).await?.ask(&api, &visitor).await
+}
+
 pub(super) async fn remove_host(
     State(api): State<Api>,
     visitor: Visitor,
-    At((group, service)): At<(GroupName, ServiceName)>,
+    At(at): ServiceAt,
+    asked: Asked,
     Extension(posted): Extension<Posted>,
 ) -> Answer {
-    let host = Value::from(posted.text("host"));
-    let back = format!("{}/hosts", service_path(&group, &service));
-    let removed = edit(&api, &visitor, &group, &service, &back, |document| {
-        if let Some(hosts) = list(document, "/hosts") {
-            hosts.retain(|known| *known != host);
-        }
-        Ok(())
-    });
-    match removed.await? {
-        Edit::Done(response) => Ok(response),
-        Edit::Refused(problem) => Err(problem),
-    }
+    host_removal(&api, at, &asked).await?.carry_out(&api, &visitor, &posted).await
 }
 
 type UpstreamAt = At<(GroupName, ServiceName, UpstreamName)>;
@@ -152,26 +192,62 @@ pub(super) async fn add(
     }
 }
 
+async fn node_removal(
+    api: &Api,
+    (group, service, upstream): (GroupName, ServiceName, UpstreamName),
+    asked: &Asked,
+) -> Result<Removal, Problem> {
+    let (host, port) = (asked.text("host"), asked.text("port"));
+    let pointer = format!("{}/nodes", join("/upstreams", upstream.as_str()));
+    let (mut document, tag) = runtime(api, &group, &service).await?;
+    let nodes = list(&mut document, &pointer);
+    let nodes = nodes.ok_or_else(|| no_upstream(&upstream, &service, &group))?;
+    let before = nodes.len();
+    nodes.retain(|node| node["host"] != *host || plain(&node["port"]) != port);
+    if nodes.len() == before {
+        let detail = format!("upstream {upstream} of {service} has no node {host}:{port}");
+        return Err(Problem::new(Kind::NotFound, detail));
+    }
+    let lead = match nodes.is_empty() {
+        true => {
+            "It is the last one. Without any, a service whose routes use the upstream takes no \
+                 requests here."
+        }
+        false => {
+            "It gets no new requests; those that it has are answered. To keep it at hand, give \
+                  it the weight 0 instead."
+        }
+    };
+    Ok(Removal {
+        title: format!("Remove node {host}:{port}"),
+        lead: lead.to_owned(),
+        crumbs: service_crumbs(&group, &service),
+        back: format!("{}/upstreams", service_path(&group, &service)),
+        verb: "Remove node",
+        tag,
+        typed: None,
+        operation: Operation::PutRuntime { service, document },
+        group,
+    })
+}
+
+pub(super) async fn ask_remove(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At(at): UpstreamAt,
+    asked: Asked,
+) -> Answer {
+    node_removal(&api, at, &asked).await?.ask(&api, &visitor).await
+}
+
 pub(super) async fn remove(
     State(api): State<Api>,
     visitor: Visitor,
-    At((group, service, upstream)): UpstreamAt,
+    At(at): UpstreamAt,
+    asked: Asked,
     Extension(posted): Extension<Posted>,
 ) -> Answer {
-    let (host, port) = (posted.text("host").to_owned(), posted.text("port").to_owned());
-    let pointer = format!("{}/nodes", join("/upstreams", upstream.as_str()));
-    let back = format!("{}/upstreams", service_path(&group, &service));
-    let removed = edit(&api, &visitor, &group, &service, &back, |document| {
-        let nodes = list(document, &pointer);
-        nodes
-            .ok_or_else(|| no_upstream(&upstream, &service, &group))?
-            .retain(|node| node["host"] != *host || plain(&node["port"]) != port);
-        Ok(())
-    });
-    match removed.await? {
-        Edit::Done(response) => Ok(response),
-        Edit::Refused(problem) => Err(problem),
-    }
+    node_removal(&api, at, &asked).await?.carry_out(&api, &visitor, &posted).await
 }
 
 /// Each fault with the last part of its pointer: the field of the small form.

@@ -11,11 +11,12 @@ use refgate_core::name::GroupName;
 use refgate_core::object::{ObjectKind, ObjectName};
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Delete, Editor, Subject};
+use super::editor::{Condition, Editor, Part, Subject, closed};
 use super::form::{Faults, Posted, Section};
 use super::group::Head;
 use super::page::{Asked, Frame, Visitor, crumb, html};
-use super::settings::{fault, group_crumbs, name_field, perform};
+use super::remove::Removal;
+use super::settings::{group_crumbs, name_field, named_by};
 use super::{Answer, fields};
 use crate::auth::Role;
 use crate::http::path::At;
@@ -23,10 +24,10 @@ use crate::http::{Api, Endpoint, Guard, endpoint};
 use crate::problem::{Kind, Problem};
 
 /// The pages of a kind, by the folder that its objects are in.
-pub(super) fn pages(folder: &'static str) -> [Endpoint; 6] {
+pub(super) fn pages(folder: &'static str) -> [Endpoint; 7] {
     const READ: Guard = Guard::Page(Role::Viewer);
     const WRITE: Guard = Guard::Page(Role::Editor);
-    let [all, new, one, delete] = match folder {
+    let [all, new, one, gone] = match folder {
         "consumers" => [
             "/groups/{group}/consumers",
             "/groups/{group}/consumers/~new",
@@ -52,7 +53,8 @@ pub(super) fn pages(folder: &'static str) -> [Endpoint; 6] {
         endpoint(Method::POST, new, WRITE, create),
         endpoint(Method::GET, one, READ, show),
         endpoint(Method::POST, one, WRITE, save),
-        endpoint(Method::POST, delete, WRITE, remove),
+        endpoint(Method::GET, gone, WRITE, ask_delete),
+        endpoint(Method::POST, gone, WRITE, delete),
     ]
 }
 
@@ -156,20 +158,26 @@ impl Subject for ObjectSubject {
             ObjectKind::GlobalRule => fields::global_rule(),
         };
         if self.object.is_none() {
-            sections[0].fields.insert(0, name_field("name", "Name", posted));
+            let mut name = name_field(posted);
+            if self.kind == ObjectKind::Consumer {
+                name = name.help("A-Z, a-z, 0-9, - and _, at most 256.");
+            }
+            sections[0].fields.insert(0, name);
         }
         sections
     }
 
-    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults> {
+    fn operation(
+        &self,
+        document: Value,
+        posted: &Posted,
+        faults: &mut Faults,
+    ) -> Option<Operation> {
         let object = match &self.object {
             Some(object) => object.clone(),
-            None => self
-                .kind
-                .named(posted.text("name").trim())
-                .map_err(|error| fault("name", &error.to_string()))?,
+            None => named_by(posted, faults, |text| self.kind.named(text))?,
         };
-        Ok(Operation::PutObject { object, document })
+        Some(Operation::PutObject { object, document })
     }
 
     fn locate(&self, finding: &Diagnostic) -> Option<String> {
@@ -193,9 +201,10 @@ async fn desk(
         Some(object) => {
             let (asked, which) = (group.clone(), object.clone());
             let found = api.store.read(move |repository| repository.object(&asked, &which)).await?;
-            let delete = format!("{back}/{}/delete", object.as_str());
+            let path = format!("{back}/{}/delete", object.as_str());
+            let delete = crumb(format!("Delete this {noun}"), path);
             let title = format!("{noun} {}", object.as_str());
-            (title, "Save", found.value, Condition::Same(found.etag), Some(Delete::Here(delete)))
+            (title, "Save", found.value, Condition::Same(found.etag), Some(delete))
         }
         None => {
             let document = match kind {
@@ -212,7 +221,21 @@ async fn desk(
     crumbs.push(crumb(format!("{noun}s"), &*back));
     let subject = ObjectSubject { kind, object };
     let lead = "This belongs to the group and is never promoted.".to_owned();
-    Ok(Editor { subject, group, title, lead, crumbs, document, condition, back, verb, delete })
+    let (role, closed) = (Role::Editor, closed(api, &group, Part::Owned).await?);
+    Ok(Editor {
+        subject,
+        group,
+        title,
+        lead,
+        crumbs,
+        document,
+        condition,
+        back,
+        verb,
+        delete,
+        role,
+        closed,
+    })
 }
 
 async fn add(
@@ -263,15 +286,55 @@ async fn save(
     desk(&api, group, kind, Some(object)).await?.take(&api, &visitor, &posted).await
 }
 
-async fn remove(
+async fn removal(
+    api: &Api,
+    group: GroupName,
+    uri: &Uri,
+    params: &RawPathParams,
+) -> Result<Removal, Problem> {
+    let kind = kind(uri)?;
+    let object = name(kind, params)?;
+    let (asked, which) = (group.clone(), object.clone());
+    let found = api.store.read(move |repository| repository.object(&asked, &which)).await?;
+    let noun = kind.noun();
+    let follows = match kind {
+        ObjectKind::Consumer => "Its credentials open nothing any more.",
+        ObjectKind::Certificate => "Clients of its names are shown another certificate, or none.",
+        ObjectKind::GlobalRule => "Its plugins run no longer.",
+    };
+    let back = format!("/groups/{group}/{}", kind.folder());
+    let mut crumbs = group_crumbs(&group);
+    crumbs.push(crumb(format!("{noun}s"), &*back));
+    Ok(Removal {
+        title: format!("Delete {noun} {}", object.as_str()),
+        lead: format!("It goes from {group}. {follows}"),
+        crumbs,
+        back,
+        verb: "Delete",
+        tag: found.etag,
+        typed: None,
+        operation: Operation::DeleteObject { object },
+        group,
+    })
+}
+
+async fn ask_delete(
     State(api): State<Api>,
     visitor: Visitor,
     At((group,)): At<(GroupName,)>,
     uri: Uri,
     params: RawPathParams,
 ) -> Answer {
-    let kind = kind(&uri)?;
-    let object = name(kind, &params)?;
-    let back = format!("/groups/{group}/{}", kind.folder());
-    perform(&api, &visitor, group, Operation::DeleteObject { object }, &back).await
+    removal(&api, group, &uri, &params).await?.ask(&api, &visitor).await
+}
+
+async fn delete(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At((group,)): At<(GroupName,)>,
+    uri: Uri,
+    params: RawPathParams,
+    Extension(posted): Extension<Posted>,
+) -> Answer {
+    removal(&api, group, &uri, &params).await?.carry_out(&api, &visitor, &posted).await
 }

@@ -11,7 +11,7 @@ use refgate_core::view::HistoryFilter;
 
 use super::Answer;
 use super::editor::{self, Preview};
-use super::form::Posted;
+use super::form::{Posted, Summary};
 use super::page::{Asked, Frame, Visitor, html_with};
 use super::parts::{Badge, service_path};
 use super::settings::{group_crumbs, service_crumbs};
@@ -41,7 +41,7 @@ struct RollbackPage {
     what: &'static str,
     choices: Vec<Choice>,
     reason: String,
-    faults: Vec<String>,
+    faults: Summary,
     preview: Option<Preview>,
     /// The commit that the preview was planned on.
     head: String,
@@ -199,7 +199,7 @@ async fn service_page(
         what: "Version",
         choices: choices.collect(),
         reason: order.reason.unwrap_or_default(),
-        faults,
+        faults: Summary::of(faults).led("Nothing was rolled back."),
         preview,
         head: head.unwrap_or_default(),
         back,
@@ -279,7 +279,7 @@ async fn group_page(api: &Api, visitor: &Visitor, group: GroupName, order: Order
         what: "Revision",
         choices,
         reason: order.reason.unwrap_or_default(),
-        faults,
+        faults: Summary::of(faults).led("Nothing was rolled back."),
         preview,
         head: head.unwrap_or_default(),
         back,

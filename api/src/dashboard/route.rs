@@ -7,12 +7,14 @@ use refgate_core::diagnostic::Diagnostic;
 use refgate_core::name::{GroupName, RouteName, ServiceName};
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Delete, Editor, Subject};
+use super::editor::{Condition, Editor, Part, Subject, closed};
 use super::form::{Faults, Posted, Section};
 use super::page::{Asked, Visitor, crumb};
 use super::parts::service_path;
-use super::settings::{ServiceAt, name_field, of_json, parsed, perform, service_crumbs};
+use super::remove::Removal;
+use super::settings::{ServiceAt, name_field, named, of_json, service_crumbs};
 use super::{Answer, fields};
+use crate::auth::Role;
 use crate::http::Api;
 use crate::http::path::At;
 use crate::problem::Problem;
@@ -28,17 +30,22 @@ impl Subject for RouteSubject {
     fn sections(&self, _: &Value, posted: &Posted) -> Vec<Section> {
         let mut sections = fields::route("", &self.upstreams);
         if self.route.is_none() {
-            sections[0].fields.insert(0, name_field("name", "Name", posted));
+            sections[0].fields.insert(0, name_field(posted));
         }
         sections
     }
 
-    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults> {
+    fn operation(
+        &self,
+        document: Value,
+        posted: &Posted,
+        faults: &mut Faults,
+    ) -> Option<Operation> {
         let route = match &self.route {
             Some(route) => route.clone(),
-            None => parsed(posted, "name")?,
+            None => named(posted, faults)?,
         };
-        Ok(Operation::PutRoute { service: self.service.clone(), route, document })
+        Some(Operation::PutRoute { service: self.service.clone(), route, document })
     }
 
     fn locate(&self, finding: &Diagnostic) -> Option<String> {
@@ -72,9 +79,9 @@ async fn route_desk(
     crumbs.push(crumb("Routes", &*back));
     let (title, verb, delete, document, condition) = match (&route, found) {
         (Some(route), Some(found)) => {
-            let delete = format!("{back}/{route}/delete");
+            let delete = crumb("Delete this route", format!("{back}/{route}/delete"));
             let title = format!("Route {route}");
-            (title, "Save", Some(Delete::Here(delete)), found.value, Condition::Same(found.etag))
+            (title, "Save", Some(delete), found.value, Condition::Same(found.etag))
         }
         _ => {
             let first = upstreams.first().map_or("default", String::as_str);
@@ -85,7 +92,21 @@ async fn route_desk(
     };
     let subject = RouteSubject { service, route, upstreams };
     let lead = "Routes are versioned and travel between groups.".to_owned();
-    Ok(Editor { subject, group, title, lead, crumbs, document, condition, back, verb, delete })
+    let (role, closed) = (Role::Editor, closed(api, &group, Part::Content).await?);
+    Ok(Editor {
+        subject,
+        group,
+        title,
+        lead,
+        crumbs,
+        document,
+        condition,
+        back,
+        verb,
+        delete,
+        role,
+        closed,
+    })
 }
 
 pub(super) async fn add(
@@ -126,11 +147,39 @@ pub(super) async fn save(
     route_desk(&api, group, service, Some(route)).await?.take(&api, &visitor, &posted).await
 }
 
+async fn removal(api: &Api, at: (GroupName, ServiceName, RouteName)) -> Result<Removal, Problem> {
+    let (group, service, route) = at;
+    let (g, s, r) = (group.clone(), service.clone(), route.clone());
+    let found = api.store.read(move |repository| repository.route(&g, &s, &r)).await?;
+    Ok(Removal {
+        title: format!("Delete route {route} of {service}"),
+        lead: format!(
+            "It goes from {group}. What it took goes to the next route that matches, or is answered \
+             404. Other groups keep it until a version without it is synced to them."
+        ),
+        crumbs: service_crumbs(&group, &service),
+        back: format!("{}/routes", service_path(&group, &service)),
+        verb: "Delete route",
+        tag: found.etag,
+        typed: None,
+        operation: Operation::DeleteRoute { service, route },
+        group,
+    })
+}
+
+pub(super) async fn ask_delete(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At(at): RouteAt,
+) -> Answer {
+    removal(&api, at).await?.ask(&api, &visitor).await
+}
+
 pub(super) async fn delete(
     State(api): State<Api>,
     visitor: Visitor,
-    At((group, service, route)): RouteAt,
+    At(at): RouteAt,
+    Extension(posted): Extension<Posted>,
 ) -> Answer {
-    let back = format!("{}/routes", service_path(&group, &service));
-    perform(&api, &visitor, group, Operation::DeleteRoute { service, route }, &back).await
+    removal(&api, at).await?.carry_out(&api, &visitor, &posted).await
 }

@@ -14,7 +14,8 @@ use super::form::Posted;
 use super::group::Head as GroupHead;
 use super::page::{Frame, Visitor, html, html_with};
 use super::parts::{Badge, CommitLink, EventRow, LiveState, When, remedy, service_path};
-use super::settings::{ServiceAt, group_crumbs, perform};
+use super::remove::Removal;
+use super::settings::{ServiceAt, group_crumbs, service_crumbs};
 use super::words::{plain, pretty};
 use super::{Answer, overview};
 use crate::http::Api;
@@ -299,6 +300,10 @@ impl Typed {
         self.faults.iter().filter(move |(known, _)| known == field).map(|(_, text)| &**text)
     }
 
+    fn is_wrong(&self, field: &str) -> bool {
+        self.faults.iter().any(|(known, _)| known == field)
+    }
+
     /// What is wrong with anything but these fields.
     fn others(&self) -> impl Iterator<Item = &str> {
         let own = ["host", "port", "weight"];
@@ -316,6 +321,8 @@ struct UpstreamsPage {
     head: Head,
     upstreams: Vec<UpstreamCard>,
     typed: Typed,
+    /// What stands in the forms of the other upstreams.
+    untyped: Typed,
 }
 
 pub(super) async fn upstreams(
@@ -336,7 +343,16 @@ pub(super) async fn upstreams_page(
     let Found { head, service, .. } = find(api, visitor, &group, &service, "upstreams").await?;
     let upstreams = upstreams_of(&service.runtime);
     let status = typed.status();
-    html_with(status, &UpstreamsPage { frame: frame(visitor, &head), head, upstreams, typed })
+    html_with(
+        status,
+        &UpstreamsPage {
+            frame: frame(visitor, &head),
+            head,
+            upstreams,
+            typed,
+            untyped: Typed::default(),
+        },
+    )
 }
 
 #[derive(Template)]
@@ -430,20 +446,44 @@ pub(super) async fn json(
     html(&JsonPage { frame: frame(&visitor, &head), head, text: pretty(&json!(whole)) })
 }
 
+async fn removal(
+    api: &Api,
+    (group, service): (GroupName, ServiceName),
+) -> Result<Removal, Problem> {
+    let (g, s) = (group.clone(), service.clone());
+    let view = api.store.read(move |repository| repository.service(&g, &s)).await?;
+    Ok(Removal {
+        title: format!("Delete {service} from {group}"),
+        lead: format!(
+            "It goes from {group} with its hosts and upstreams. Other groups keep it, and so does \
+             the history."
+        ),
+        crumbs: service_crumbs(&group, &service),
+        back: format!("/groups/{group}"),
+        verb: "Delete service",
+        tag: view.etag,
+        typed: Some(service.to_string()),
+        operation: Operation::DeleteService { service },
+        group,
+    })
+}
+
+pub(super) async fn ask_delete(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At(at): ServiceAt,
+) -> Answer {
+    removal(&api, at).await?.ask(&api, &visitor).await
+}
+
 /// Takes the service away.
 pub(super) async fn delete(
     State(api): State<Api>,
     visitor: Visitor,
-    At((group, service)): ServiceAt,
+    At(at): ServiceAt,
     Extension(posted): Extension<Posted>,
 ) -> Answer {
-    if posted.text("confirm") != service.as_str() {
-        let path = service_path(&group, &service);
-        let text = "Nothing was deleted: the name typed is not the service's.".to_owned();
-        return Ok(visitor.go(&path, super::session::Notice { text, ..Default::default() }));
-    }
-    let back = format!("/groups/{group}");
-    perform(&api, &visitor, group, Operation::DeleteService { service }, &back).await
+    removal(&api, at).await?.carry_out(&api, &visitor, &posted).await
 }
 
 /// What a history page needs of a service.

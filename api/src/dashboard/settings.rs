@@ -10,14 +10,14 @@ use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::repository::Repository;
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Delete, Editor, Subject, written_to};
+use super::editor::{Condition, Editor, NAME, Part, Subject, closed};
 use super::form::{Faults, Field, Kind, Posted, Section, patch};
 use super::page::{Asked, Crumb, Visitor, crumb};
 use super::parts::service_path;
 use super::{Answer, fields};
+use crate::auth::Role;
 use crate::http::Api;
 use crate::http::path::At;
-use crate::http::write::Done;
 use crate::problem::{self, Problem};
 
 /// The way to a group's pages.
@@ -33,22 +33,33 @@ pub(super) fn service_crumbs(group: &GroupName, service: &ServiceName) -> Vec<Cr
 }
 
 /// The field of a name that a new thing gets.
-pub(super) fn name_field(name: &str, label: &str, posted: &Posted) -> Field {
-    Field::new(name, label, Kind::Name).help("a-z, 0-9 and -").holding(posted.text(name))
+pub(super) fn name_field(posted: &Posted) -> Field {
+    Field::new(NAME, "Name", Kind::Name).help("a-z, 0-9 and -").holding(posted.text(NAME))
 }
 
-/// A name out of a form.
-pub(super) fn parsed<T>(posted: &Posted, name: &str) -> Result<T, Faults>
+/// What stands for a name that is none, while the rest is judged.
+const STAND_IN: &str = "new";
+
+/// The name of a new thing out of a form; a stand-in where it is none, which is told.
+pub(super) fn named<T>(posted: &Posted, faults: &mut Faults) -> Option<T>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
-    posted.text(name).trim().parse().map_err(|error: T::Err| fault(name, &error.to_string()))
+    named_by(posted, faults, str::parse)
 }
 
-/// One fault of one field.
-pub(super) fn fault(field: &str, message: &str) -> Faults {
-    let of_fields = vec![(field.to_owned(), message.to_owned())];
-    Faults { of_fields, of_form: Vec::new() }
+/// The same, of a name that is read in a way of its own.
+pub(super) fn named_by<T, E: std::fmt::Display>(
+    posted: &Posted,
+    faults: &mut Faults,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Option<T> {
+    read(posted.text(NAME).trim())
+        .or_else(|error| {
+            faults.beside(NAME, error.to_string());
+            read(STAND_IN)
+        })
+        .ok()
 }
 
 pub(super) fn of_json(asked: &Asked) -> bool {
@@ -67,20 +78,29 @@ struct GroupSubject {
 impl Subject for GroupSubject {
     fn sections(&self, _: &Value, posted: &Posted) -> Vec<Section> {
         let mut sections = fields::group(&self.others);
+        if self.name.is_some() && self.before["type"] == "ingress" {
+            // All else is its controller's.
+            sections.truncate(1);
+            sections[0].fields.retain(|field| field.pointer == "/type");
+        }
         if self.name.is_none() {
-            let name = name_field("name", "Name", posted);
+            let name = name_field(posted);
             sections[0].fields.insert(0, name);
         }
         sections
     }
 
-    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults> {
-        match self.name {
-            None => {
-                parsed::<GroupName>(posted, "name").map(|_| Operation::CreateGroup { document })
-            }
-            Some(_) => Ok(Operation::PatchGroup { patch: patch(&self.before, &document) }),
+    fn operation(
+        &self,
+        document: Value,
+        posted: &Posted,
+        faults: &mut Faults,
+    ) -> Option<Operation> {
+        if self.name.is_some() {
+            return Some(Operation::PatchGroup { patch: patch(&self.before, &document) });
         }
+        // The desk stands in the group of this name, or of its stand-in.
+        named::<GroupName>(posted, faults).map(|_| Operation::CreateGroup { document })
     }
 
     fn locate(&self, finding: &Diagnostic) -> Option<String> {
@@ -115,7 +135,9 @@ async fn group_desk(api: &Api, name: GroupName) -> Result<Editor<GroupSubject>, 
         condition: Condition::Same(view.etag),
         back: format!("/groups/{name}"),
         verb: "Save",
-        delete: Some(Delete::Asked(format!("/groups/{name}/delete"))),
+        delete: Some(crumb("Delete this group", format!("/groups/{name}/delete"))),
+        role: Role::Admin,
+        closed: None,
         group: name,
     })
 }
@@ -128,9 +150,9 @@ async fn new_group_desk(api: &Api, posted: &Posted) -> Result<Editor<GroupSubjec
         "http": {"trusted_proxies": [], "encoded_slashes": "reject"},
     });
     // Whether the name is one, the form is told before anything is done with it.
-    let name = posted.text("name").trim().parse();
+    let name = posted.text(NAME).trim().parse();
     let name: GroupName = name
-        .or_else(|_| "new".parse())
+        .or_else(|_| STAND_IN.parse())
         .map_err(|error| Problem::new(problem::Kind::Internal, format!("{error}")))?;
     Ok(Editor {
         subject: GroupSubject { name: None, before: document.clone(), others },
@@ -144,6 +166,8 @@ async fn new_group_desk(api: &Api, posted: &Posted) -> Result<Editor<GroupSubjec
         back: format!("/groups/{name}"),
         verb: "Add group",
         delete: None,
+        role: Role::Admin,
+        closed: None,
         group: name,
     })
 }
@@ -190,9 +214,9 @@ impl Subject for ServiceSubject {
         fields::service()
     }
 
-    fn operation(&self, document: Value, _: &Posted) -> Result<Operation, Faults> {
+    fn operation(&self, document: Value, _: &Posted, _: &mut Faults) -> Option<Operation> {
         let patch = patch(&self.before, &document);
-        Ok(Operation::PatchService { service: self.service.clone(), patch })
+        Some(Operation::PatchService { service: self.service.clone(), patch })
     }
 
     fn locate(&self, finding: &Diagnostic) -> Option<String> {
@@ -216,6 +240,8 @@ async fn service_desk(
         back: service_path(&group, &service),
         verb: "Save",
         delete: None,
+        role: Role::Editor,
+        closed: closed(api, &group, Part::Content).await?,
         subject: ServiceSubject { service, before: view.document.clone() },
         document: view.document,
         group,
@@ -253,8 +279,8 @@ impl Subject for RuntimeSubject {
         fields::runtime()
     }
 
-    fn operation(&self, document: Value, _: &Posted) -> Result<Operation, Faults> {
-        Ok(Operation::PutRuntime { service: self.service.clone(), document })
+    fn operation(&self, document: Value, _: &Posted, _: &mut Faults) -> Option<Operation> {
+        Some(Operation::PutRuntime { service: self.service.clone(), document })
     }
 
     fn locate(&self, finding: &Diagnostic) -> Option<String> {
@@ -283,6 +309,8 @@ async fn runtime_desk(
         back: format!("{}/hosts", service_path(&group, &service)),
         verb: "Save",
         delete: None,
+        role: Role::Editor,
+        closed: closed(api, &group, Part::Owned).await?,
         subject: RuntimeSubject { service },
         group,
     })
@@ -304,18 +332,4 @@ pub(super) async fn save_runtime(
     Extension(posted): Extension<Posted>,
 ) -> Answer {
     runtime_desk(&api, group, service).await?.take(&api, &visitor, &posted).await
-}
-
-/// Does what needs no form, and goes on.
-pub(super) async fn perform(
-    api: &Api,
-    visitor: &Visitor,
-    group: GroupName,
-    operation: Operation,
-    to: &str,
-) -> Answer {
-    match visitor.write().perform(api, group, operation, None).await? {
-        Done::Written(written, _) => Ok(written_to(visitor, to, &written)),
-        Done::Planned(_) => Ok(super::page::redirect(to)),
-    }
 }

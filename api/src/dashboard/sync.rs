@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::Answer;
 use super::editor::{self, Preview};
 use super::fields;
-use super::form::{self, Faults, Posted, Section, Sections};
+use super::form::{self, Faults, Posted, Section, Sections, Summary};
 use super::page::{Asked, Frame, Visitor, html_with};
 use super::parts::{Badge, service_path};
 use super::settings::{of_runtime, service_crumbs};
@@ -73,7 +73,7 @@ struct SyncPage {
     sections: Sections,
     clashes: Vec<Clash>,
     reason: String,
-    faults: Vec<String>,
+    faults: Summary,
     version_faults: Vec<String>,
     preview: Option<Preview>,
     head: String,
@@ -264,8 +264,7 @@ async fn page(api: &Api, visitor: &Visitor, desk: &Desk, order: Order) -> Answer
                 let located = |finding: &Diagnostic| of_runtime(service, finding);
                 let faults = editor::faults(&problem, located);
                 shown.status = problem.kind().status();
-                shown.faults.of_fields.extend(faults.of_fields);
-                shown.faults.of_form.extend(faults.of_form);
+                shown.faults.join(faults);
             }
         }
     } else if !order.to.is_empty() {
@@ -275,8 +274,11 @@ async fn page(api: &Api, visitor: &Visitor, desk: &Desk, order: Order) -> Answer
     let document = runtime.unwrap_or_default();
     let first = !sections.is_empty();
     let of_version = shown.faults.of_fields.extract_if(.., |(field, _)| field == "version");
-    let version_faults = of_version.map(|(_, message)| message).collect();
-    let faults = form::show(&mut sections, &document, &shown.faults);
+    let version_faults: Vec<String> = of_version.map(|(_, message)| message).collect();
+    let mut faults = form::show(&mut sections, &document, &shown.faults).led("Nothing was synced.");
+    for fault in &version_faults {
+        faults.also("version", "Version", fault);
+    }
     let number = match order.source.as_str() {
         "" => view.state.version.as_ref().map(ToString::to_string),
         source => Some(source.to_owned()),

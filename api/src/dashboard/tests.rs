@@ -144,7 +144,8 @@ impl Browser {
             .collect();
         all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (&**name, &**value)).collect();
-        self.post_raw(path.split('?').next().unwrap_or_default(), &all, &[]).await
+        let (_, action) = form_at(page, path)?;
+        self.post_raw(&action, &all, &[]).await
     }
 
     /// Does what the form does and gives the page that it leads to.
@@ -186,12 +187,19 @@ impl Browser {
     }
 }
 
-/// Name and value of every field of the form of a page that goes to `path`.
-fn form(page: &str, path: &str) -> Result<Vec<(String, String)>> {
+/// Where the form of a page that goes to `path` stands, and its address with the query.
+fn form_at(page: &str, path: &str) -> Result<(usize, String)> {
     let action = format!(r#"action="{}"#, path.split('?').next().unwrap_or_default());
     let ends = |at: &usize| page[at + action.len()..].starts_with(['"', '?']);
     let begin = page.match_indices(&action).map(|(at, _)| at).find(ends);
     let begin = begin.with_context(|| format!("no form for {path}"))?;
+    let address = page[begin..].split('"').nth(1).context("an address")?;
+    Ok((begin, unescaped(address)))
+}
+
+/// Name and value of every field of the form of a page that goes to `path`.
+fn form(page: &str, path: &str) -> Result<Vec<(String, String)>> {
+    let (begin, _) = form_at(page, path)?;
     let form = page[begin..].split("</form>").next().unwrap_or_default();
     let mut fields = Vec::new();
     for tag in form.split('<').skip(1) {
@@ -319,7 +327,13 @@ async fn every_page_answers_whoever_is_signed_in() -> Result<()> {
         if page.method != Method::GET || page.path == "/live" || page.path.starts_with("/assets") {
             continue;
         }
-        let path = sample(page.path).replace(&"0".repeat(40), &head.to_string());
+        let mut path = sample(page.path).replace(&"0".repeat(40), &head.to_string());
+        // What is removed stands in the query.
+        path += match path.rsplit_once('/') {
+            Some((before, "remove")) if before.ends_with("hosts") => "?host=test.acme.com",
+            Some((_, "remove")) => "?host=127.0.0.1&port=8081",
+            _ => "",
+        };
         let reply = browser.get(&path).await?;
         assert_eq!(reply.status, StatusCode::OK, "{path}: {}", words(&reply.text));
         let kind = reply.headers.get(header::CONTENT_TYPE).context("a type")?;

@@ -8,14 +8,14 @@ use refgate_core::json::join;
 use refgate_core::name::{GroupName, ServiceName, UpstreamName};
 use serde_json::{Map, Value, json};
 
-use super::editor::{Condition, Delete, Editor, Subject};
+use super::editor::{Condition, Editor, NAME, Part, Subject, closed};
 use super::form::{Faults, Posted, Section, set};
 use super::page::{Asked, Visitor, crumb};
 use super::parts::service_path;
-use super::settings::{
-    ServiceAt, fault, name_field, of_json, of_runtime, parsed, perform, service_crumbs,
-};
+use super::remove::Removal;
+use super::settings::{ServiceAt, name_field, named, of_json, of_runtime, service_crumbs};
 use super::{Answer, fields};
+use crate::auth::Role;
 use crate::http::Api;
 use crate::http::path::{At, Segment};
 use crate::problem::{Kind, Problem};
@@ -36,8 +36,8 @@ impl Subject for UpstreamSubject {
     fn sections(&self, _: &Value, posted: &Posted) -> Vec<Section> {
         let mut sections = fields::upstream("");
         if self.upstream.is_none() {
-            let mut name = name_field("name", "Name", posted);
-            if posted.get("name").is_none() && self.runtime["upstreams"].get("default").is_none() {
+            let mut name = name_field(posted);
+            if posted.get(NAME).is_none() && self.runtime["upstreams"].get("default").is_none() {
                 name = name.holding("default");
             }
             sections.insert(0, Section::new("Upstream", vec![name]));
@@ -45,17 +45,22 @@ impl Subject for UpstreamSubject {
         sections
     }
 
-    fn operation(&self, document: Value, posted: &Posted) -> Result<Operation, Faults> {
+    fn operation(
+        &self,
+        document: Value,
+        posted: &Posted,
+        faults: &mut Faults,
+    ) -> Option<Operation> {
         let name = match &self.upstream {
             Some(upstream) => upstream.clone(),
-            None => parsed::<UpstreamName>(posted, "name")?,
+            None => named::<UpstreamName>(posted, faults)?,
         };
         if self.upstream.is_none() && self.runtime["upstreams"].get(name.as_str()).is_some() {
-            return Err(fault("name", "There is an upstream of this name."));
+            faults.beside(NAME, "There is an upstream of this name.");
         }
         let mut runtime = self.runtime.clone();
         set(&mut runtime, &join("/upstreams", name.as_str()), Some(document));
-        Ok(Operation::PutRuntime { service: self.service.clone(), document: runtime })
+        Some(Operation::PutRuntime { service: self.service.clone(), document: runtime })
     }
 
     fn locate(&self, finding: &Diagnostic) -> Option<String> {
@@ -93,12 +98,14 @@ async fn upstream_desk(
         Some(name) => {
             let found = runtime.value["upstreams"].get(name.as_str()).cloned();
             let document = found.ok_or_else(|| no_upstream(name, &service, &group))?;
-            let delete = Delete::Here(format!("{back}/{name}/delete"));
+            let delete = crumb("Delete this upstream", format!("{back}/{name}/delete"));
             (format!("Upstream {name}"), "Save", Some(delete), document)
         }
         None => ("Add upstream".to_owned(), "Add upstream", None, empty_upstream()),
     };
     Ok(Editor {
+        role: Role::Editor,
+        closed: closed(api, &group, Part::Owned).await?,
         subject: UpstreamSubject { service, upstream, runtime: runtime.value },
         group,
         title,
@@ -160,13 +167,42 @@ pub(super) async fn save(
     upstream_desk(&api, group, service, Some(upstream)).await?.take(&api, &visitor, &posted).await
 }
 
+async fn removal(
+    api: &Api,
+    (group, service, upstream): (GroupName, ServiceName, UpstreamName),
+) -> Result<Removal, Problem> {
+    let (g, s) = (group.clone(), service.clone());
+    let runtime = api.store.read(move |repository| repository.runtime(&g, &s)).await?;
+    if runtime.value["upstreams"].get(upstream.as_str()).is_none() {
+        return Err(no_upstream(&upstream, &service, &group));
+    }
+    let gone = Map::from_iter([(upstream.to_string(), Value::Null)]);
+    Ok(Removal {
+        title: format!("Delete upstream {upstream} of {service}"),
+        lead: format!("It goes from {group} with its nodes. Other groups keep theirs."),
+        crumbs: service_crumbs(&group, &service),
+        back: format!("{}/upstreams", service_path(&group, &service)),
+        verb: "Delete upstream",
+        tag: runtime.etag,
+        typed: None,
+        operation: Operation::PatchRuntime { service, patch: json!({"upstreams": gone}) },
+        group,
+    })
+}
+
+pub(super) async fn ask_delete(
+    State(api): State<Api>,
+    visitor: Visitor,
+    At(at): UpstreamAt,
+) -> Answer {
+    removal(&api, at).await?.ask(&api, &visitor).await
+}
+
 pub(super) async fn delete(
     State(api): State<Api>,
     visitor: Visitor,
-    At((group, service, upstream)): UpstreamAt,
+    At(at): UpstreamAt,
+    Extension(posted): Extension<Posted>,
 ) -> Answer {
-    let back = format!("{}/upstreams", service_path(&group, &service));
-    let gone = Map::from_iter([(upstream.to_string(), Value::Null)]);
-    let patch = json!({"upstreams": gone});
-    perform(&api, &visitor, group, Operation::PatchRuntime { service, patch }, &back).await
+    removal(&api, at).await?.carry_out(&api, &visitor, &posted).await
 }

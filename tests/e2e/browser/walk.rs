@@ -133,7 +133,7 @@ impl Walk {
         browser.click_words("nav.tabs a", "Hosts")?;
         browser.arrives(&format!("{}/hosts", page_of("uat")))?;
         browser.audit()?;
-        browser.fill("#host", &host_in("uat"))?;
+        browser.fill("#host-new", &host_in("uat"))?;
         browser.click("#add-host button.is-main")?;
         browser.reads(".rows", &host_in("uat"))?;
 

@@ -1,5 +1,7 @@
 //! Forms: two views of one document, faults beside their fields, and what somebody else changed.
 
+use refgate_core::object::ObjectKind;
+
 use super::*;
 
 const TEST: &str = "/groups/test/services/httpbin";
@@ -272,34 +274,142 @@ async fn things_come_and_go() -> Result<()> {
     let (_, page) = browser.done(&format!("{TEST}/upstreams/~new"), &fields).await?;
     assert!(page.contains("<code>h.test</code>"));
     let path = format!("{TEST}/upstreams/second");
-    let page = browser.page(&path).await?;
-    let reply = browser.submit_from(&page, &format!("{path}/delete"), &[]).await?;
-    browser.follow(reply).await?;
-    let page = browser.page(&format!("{TEST}/upstreams")).await?;
-    let remove = format!("{TEST}/upstreams/default/nodes/remove");
-    let reply = browser.submit_from(&page, &remove, &[]).await?;
-    let (_, page) = browser.follow(reply).await?;
+    browser.done(&format!("{path}/delete"), &[]).await?;
+    let remove = format!("{TEST}/upstreams/default/nodes/remove?host=127.0.0.1&port=8081");
+    let (_, page) = browser.done(&remove, &[("reason", "it is old")]).await?;
     assert!(words(&page).contains("No nodes"), "{}", words(&page));
 
     let consumer = [("action", "save"), ("name", "app"), ("/labels", "team=a")];
     let (_, page) = browser.done("/groups/test/consumers/~new", &consumer).await?;
     assert!(page.contains("/groups/test/consumers/app"));
-    let page = browser.page("/groups/test/consumers/app").await?;
-    let reply = browser.submit_from(&page, "/groups/test/consumers/app/delete", &[]).await?;
-    let (_, page) = browser.follow(reply).await?;
+    let (_, page) = browser.done("/groups/test/consumers/app/delete", &[]).await?;
     assert!(words(&page).contains("No consumer yet"), "{}", words(&page));
 
     let (_, page) = browser.done(&format!("{TEST}/versions"), &[("message", "first")]).await?;
     assert!(words(&page).contains("httpbin is 1.0.0 now."), "{}", words(&page));
-    let page = browser.page(TEST).await?;
     let delete = format!("{TEST}/delete");
-    let reply = browser.submit_from(&page, &delete, &[("confirm", "other")]).await?;
-    let (_, page) = browser.follow(reply).await?;
-    assert!(words(&page).contains("Nothing was deleted"), "{}", words(&page));
-    let reply = browser.submit_from(&page, &delete, &[("confirm", "httpbin")]).await?;
-    let (at, page) = browser.follow(reply).await?;
+    let reply = browser.submit(&delete, &[("confirm", "other")]).await?;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(words(&reply.text).contains("Nothing was removed."), "{}", words(&reply.text));
+    let (at, page) = browser.done(&delete, &[("confirm", "httpbin")]).await?;
     assert_eq!(at, "/groups/test");
     assert!(words(&page).contains("No service yet"), "{}", words(&page));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_goes_is_shown_before_it_goes() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let before = browser.repository.head(&"test".parse()?)?;
+    let consumer = Operation::PutObject {
+        object: ObjectKind::Consumer.named("app")?,
+        document: json!({"labels": {"team": "a"}}),
+    };
+    browser.apply("test", consumer)?;
+    let whole = browser.repository.head(&"test".parse()?)?;
+    // Where it is asked, what follows from it, and a word of what would change.
+    let table = [
+        (format!("{TEST}/hosts/remove?host=test.acme.com"), "answers to every host", "/hosts"),
+        (
+            format!("{TEST}/upstreams/default/nodes/remove?host=127.0.0.1&port=8081"),
+            "takes no requests here",
+            "/upstreams/default/nodes",
+        ),
+        (format!("{TEST}/upstreams/default/delete"), "with its nodes", "/upstreams/default"),
+        (format!("{TEST}/routes/get-headers/delete"), "next route", "Route get-headers of httpbin"),
+        ("/groups/test/consumers/app/delete".to_owned(), "open nothing", "Consumer app"),
+        (format!("{TEST}/delete"), "Other groups keep it", "Route get-headers of httpbin"),
+    ];
+    for (path, follows, changed) in &table {
+        let told = words(&browser.page(path).await?);
+        assert!(told.contains(follows), "{path}: {told}");
+        assert!(told.contains("What would change in test"), "{path}: {told}");
+        assert!(told.contains(changed), "{path}: {told}");
+    }
+    assert_eq!(browser.repository.head(&"test".parse()?)?, whole);
+    assert_ne!(before, whole);
+
+    for gone in ["/hosts/remove?host=other.test", "/upstreams/default/nodes/remove?host=x&port=1"] {
+        assert_eq!(browser.get(&format!("{TEST}{gone}")).await?.status, StatusCode::NOT_FOUND);
+    }
+
+    // What somebody changed meanwhile is looked at first.
+    let (path, ..) = &table[0];
+    let page = browser.page(path).await?;
+    let patch = json!({"hosts": ["test.acme.com", "other.acme.com"]});
+    browser.apply("test", Operation::PatchRuntime { service: "httpbin".parse()?, patch })?;
+    let reply = browser.submit_from(&page, path, &[("reason", "moved")]).await?;
+    assert_eq!(reply.status, StatusCode::CONFLICT);
+    let told = words(&reply.text);
+    assert!(told.contains("It changed since") && told.contains("do not come to this"), "{told}");
+    let reply = browser.submit_from(&reply.text, path, &[]).await?;
+    let (at, page) = browser.follow(reply).await?;
+    assert_eq!(at, format!("{TEST}/hosts"));
+    assert!(!page.contains("<code>test.acme.com</code>"), "{}", words(&page));
+    assert!(words(&browser.page(&format!("{TEST}/history")).await?).contains("moved"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let fields = [
+        ("action", "save"),
+        ("name", "Bad Name"),
+        ("route_name", ""),
+        ("/runtime/hosts", "http://x"),
+        ("/runtime/upstreams/default/nodes/0/host", "h.test"),
+        ("/runtime/upstreams/default/nodes/0/port", "99999"),
+    ];
+    let reply = browser.submit("/groups/test/services/~new", &fields).await?;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let summary = reply.text.split(r#"id="faults""#).nth(1).context("a summary")?;
+    let summary = summary.split("</ul>").next().unwrap_or_default();
+    assert!(summary.contains("Nothing was saved."), "{summary}");
+    let fields = ["fname", "froute_name", "f-runtime-hosts", "f-runtime-upstreams-default-nodes"];
+    for field in fields {
+        let told = format!(r##"<a href="#{field}">"##);
+        assert!(summary.contains(&told), "{field}: {summary}");
+        assert!(reply.text.contains(&format!(r#"id="{field}""#)), "{field}");
+    }
+
+    // In the JSON view the name is the one field; all else stands in the text.
+    let reply = browser.submit("/groups/test/services/~new", &[("action", "json")]).await?;
+    let names = form(&reply.text, "/groups/test/services/~new")?;
+    let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"name") && names.contains(&"document"), "{names:?}");
+    for field in ["upstream_name", "first_route", "route_name"] {
+        assert!(!names.contains(&field), "{field}: {names:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_may_not_be_edited_says_so_before_it_is_typed() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let patch = json!({"promotion": {"direct_edits": "runtime-only"}});
+    browser.apply("test", Operation::PatchGroup { patch })?;
+    let group = browser.page("/groups/test").await?;
+    assert!(!group.contains("/groups/test/services/~new"), "nothing to add where it is refused");
+    let content = ["/groups/test/services/~new", "/groups/test/import"].map(str::to_owned);
+    let content =
+        content.into_iter().chain([format!("{TEST}/settings"), format!("{TEST}/routes/~new")]);
+    for path in content {
+        let page = browser.page(&path).await?;
+        assert!(words(&page).contains("by sync and rollback only"), "{path}: {}", words(&page));
+        assert!(!page.contains(r#"value="save""#), "{path}");
+    }
+    let runtime = browser.page(&format!("{TEST}/runtime")).await?;
+    assert!(runtime.contains(r#"value="save""#), "what belongs to the group is edited");
+
+    browser.apply("test", Operation::PatchGroup { patch: json!({"type": "ingress"}) })?;
+    for path in ["/groups/test/services/~new".to_owned(), format!("{TEST}/runtime")] {
+        let page = browser.page(&path).await?;
+        assert!(words(&page).contains("of type ingress"), "{path}: {}", words(&page));
+        assert!(!page.contains(r#"value="save""#), "{path}");
+    }
+    let settings = browser.page("/groups/test/settings").await?;
+    assert!(settings.contains(r#"name="/type""#) && !settings.contains(r#"name="/labels""#));
     Ok(())
 }
 
