@@ -130,7 +130,7 @@ fn ago(then: Timestamp, now: Timestamp) -> String {
 /// The first letters of a commit's id, with a link to its page.
 #[derive(Template)]
 #[template(
-    source = r#"<a class="commit" href="/groups/{{ group }}/commits/{{ commit }}" title="{{ commit }}">{{ short }}</a>"#,
+    source = r#"<a class="commit" href="{{ self.href() }}" title="{{ commit }}">{{ short }}</a>"#,
     ext = "html"
 )]
 pub(super) struct CommitLink {
@@ -144,6 +144,11 @@ impl HtmlSafe for CommitLink {}
 impl CommitLink {
     pub(super) fn new(group: &GroupName, commit: CommitId) -> Self {
         Self { group: group.clone(), commit, short: short(commit) }
+    }
+
+    /// The address of its page.
+    pub(super) fn href(&self) -> String {
+        format!("/groups/{}/commits/{}", self.group, self.commit)
     }
 }
 
