@@ -9,7 +9,7 @@ mod conditional;
 mod convergence;
 pub(crate) mod edge;
 pub(crate) mod events;
-mod gateways;
+pub(crate) mod gateways;
 mod git;
 pub(crate) mod group;
 mod history;

@@ -175,6 +175,13 @@ pub(crate) fn files_touched(
     Ok(touched)
 }
 
+/// Whether the file at this path of a group's tree is none that gateways read: a README, an editor's
+/// settings, a schema.
+#[must_use]
+pub fn is_unread(path: &str) -> bool {
+    Place::of(path) == Some(Place::Ignored)
+}
+
 /// What the file at this path of a group's tree is, for people: `route get of httpbin`. A path that
 /// no document belongs at is its own name.
 #[must_use]

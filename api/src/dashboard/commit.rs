@@ -6,7 +6,7 @@ use refgate_core::name::{CommitId, GroupName};
 
 use super::Answer;
 use super::group::Head;
-use super::page::{Frame, Visitor, crumb, html};
+use super::page::{Asked, Frame, Visitor, crumb, html};
 use super::parts::EventRow;
 use super::settings::group_crumbs;
 use super::words::Changes;
@@ -33,6 +33,7 @@ pub(super) async fn show(
     State(api): State<Api>,
     visitor: Visitor,
     At((group, commit)): At<(GroupName, CommitId)>,
+    asked: Asked,
 ) -> Answer {
     let name = group.clone();
     let (view, found) = api
@@ -55,7 +56,11 @@ pub(super) async fn show(
         from_group: event.from_group.clone(),
         request_id: event.request_id.clone(),
         event: EventRow::of(event),
-        changes: Changes::of(&found.changes),
+        changes: Changes::page(
+            &found.changes,
+            asked.page(),
+            format!("/groups/{group}/commits/{commit}?page="),
+        ),
         served: (serving, instances.len()),
         is_head,
         may_restore: visitor.may_edit() && !head.read_only && !is_head,

@@ -79,7 +79,7 @@ impl Head {
 struct Row {
     name: String,
     badge: Badge,
-    waits: Option<Badge>,
+    waits: Option<(Badge, String)>,
     live: LiveState,
     description: String,
     hosts: String,
@@ -141,7 +141,11 @@ fn row(service: ServiceView, latest: Option<Version>) -> Row {
     let hosts = service.runtime["hosts"].as_array();
     Row {
         badge: Badge::of(&service.state),
-        waits: super::overview::waiting(&service.state, latest.as_ref()),
+        waits: super::overview::waiting(&service.state, latest.as_ref()).map(|version| {
+            let compare =
+                super::overview::compare_with(&service.name, &service.group, Some(version));
+            (Badge::version(version), compare)
+        }),
         live: LiveState::of(service.live_reason),
         description: service.document["description"].as_str().unwrap_or_default().to_owned(),
         hosts: match hosts.map_or(0, Vec::len) {

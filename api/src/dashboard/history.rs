@@ -249,14 +249,12 @@ struct ServiceHistoryPage {
 /// The latest events of these groups together.
 pub(super) async fn latest(
     api: &Api,
-    groups: &[Head],
+    groups: Vec<GroupName>,
     limit: usize,
 ) -> Result<Vec<EventRow>, Problem> {
-    let names = groups.iter().filter(|group| group.damage.is_none());
-    let names: Vec<GroupName> = names.map(|group| group.name.clone()).collect();
-    let filter = HistoryFilter { limit, ..HistoryFilter::default() };
-    let (events, _) = read(api, names, filter, Cursor::default()).await?;
-    Ok(events.into_iter().take(limit).map(EventRow::of).collect())
+    let filter = HistoryFilter { limit: limit + 1, ..HistoryFilter::default() };
+    let (events, _) = read(api, groups, filter, Cursor::default()).await?;
+    Ok(events.into_iter().map(EventRow::of).collect())
 }
 
 /// The events of these groups from a cursor on: one fewer than the filter's limit, which tells

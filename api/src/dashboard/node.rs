@@ -85,7 +85,7 @@ pub(super) async fn add_host(
         Edit::Refused(problem) => {
             let faults = editor::faults(&problem, |finding| of_runtime(&service, finding));
             let typed = Typed { host, faults: told(&faults), ..Typed::default() };
-            service::hosts_page(&api, &visitor, group, service, typed).await
+            service::hosts_page(&api, &visitor, group, service, typed, 0).await
         }
     }
 }
@@ -187,7 +187,7 @@ pub(super) async fn add(
                 weight: text("weight"),
                 faults: told(&faults),
             };
-            service::upstreams_page(&api, &visitor, group, service, typed).await
+            service::upstreams_page(&api, &visitor, group, service, typed, 0).await
         }
     }
 }

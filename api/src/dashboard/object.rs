@@ -15,6 +15,7 @@ use super::editor::{Condition, Editor, Part, Subject, closed};
 use super::form::{Faults, Posted, Section};
 use super::group::Head;
 use super::page::{Asked, Frame, Visitor, crumb, html};
+use super::parts::Pager;
 use super::remove::Removal;
 use super::settings::{group_crumbs, name_field, named_by};
 use super::{Answer, fields};
@@ -76,6 +77,10 @@ struct ObjectsPage {
     why: &'static str,
     about: &'static str,
     rows: Vec<Row>,
+    /// Whether there is any at all.
+    is_empty: bool,
+    query: String,
+    pager: Pager,
     may_edit: bool,
 }
 
@@ -95,16 +100,23 @@ async fn list(
     visitor: Visitor,
     At((group,)): At<(GroupName,)>,
     uri: Uri,
+    asked: Asked,
 ) -> Answer {
     let kind = kind(&uri)?;
     let head = Head::of(&api, &group, kind.folder()).await?;
-    let asked = group.clone();
-    let objects = api.store.read(move |repository| repository.objects(&asked, kind)).await?;
+    let query = asked.text("q").to_owned();
+    let base =
+        format!("/groups/{group}/{}?q={}&page=", kind.folder(), super::overview::encoded(&query));
+    let name = group.clone();
+    let objects = api.store.read(move |repository| repository.objects(&name, kind)).await?;
+    let is_empty = objects.is_empty();
     let rows = objects.into_iter().map(|(name, document)| Row {
         name,
         description: document["description"].as_str().unwrap_or_default().to_owned(),
         about: about(kind, &document),
     });
+    let found = |row: &Row| [&row.name, &row.about].iter().any(|text| text.contains(&query));
+    let rows: Vec<Row> = rows.filter(found).collect();
     let (why, column) = match kind {
         ObjectKind::Consumer => {
             ("A consumer is somebody who calls services, known by credentials.", "Credentials")
@@ -128,7 +140,10 @@ async fn list(
         noun: kind.noun(),
         why,
         about: column,
-        rows: rows.collect(),
+        is_empty,
+        pager: Pager::new(base, asked.page(), rows.len()),
+        rows: asked.part(rows),
+        query,
     })
 }
 

@@ -3,24 +3,32 @@
 
 use askama::Template;
 use axum::extract::State;
-use refgate_core::name::GroupName;
+use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::repository::Repository;
 use refgate_core::version::Version;
-use refgate_core::view::{DamagedGroup, MatrixCell, MatrixRow, VersionState};
+use refgate_core::view::{DamagedGroup, GroupView, MatrixCell, MatrixRow, VersionState};
 
 use super::group::Head;
 use super::history::latest;
 use super::page::{Asked, Frame, Visitor, html};
-use super::parts::{Badge, EventRow, LiveState, Pager, service_path};
+use super::parts::{Badge, EventRow, LiveState, Pager, service_path, short};
 use super::{Answer, PAGE};
 use crate::http::Api;
 
 /// Events on the first page.
 const EVENTS: usize = 8;
+/// Groups that a page has room for beside one another.
+const COLUMNS: usize = 12;
+/// Cells that a page has room for.
+const CELLS: usize = 160;
+/// Rows that a page has, however many groups there are.
+const ROWS: usize = 10;
 
 /// A service, with a cell for each group in the order of the head.
 struct Row {
     name: String,
+    /// Its page in the first group that has it.
+    path: String,
     cells: Vec<Option<Cell>>,
 }
 
@@ -41,10 +49,14 @@ struct Cell {
 #[template(path = "overview.html")]
 struct OverviewPage {
     frame: Frame,
-    groups: Vec<Head>,
+    groups: Vec<Card>,
+    /// The groups that the columns are of.
+    columns: Vec<GroupName>,
     rows: Vec<Row>,
     damaged: Vec<DamagedGroup>,
     query: String,
+    /// The way to further groups, and to further services.
+    across: Pager,
     pager: Pager,
     events: Vec<EventRow>,
     /// Whether there is any service at all.
@@ -53,29 +65,73 @@ struct OverviewPage {
     may_manage: bool,
 }
 
+/// A group, and how far its gateways follow it.
+struct Card {
+    head: Head,
+    /// Nothing where there is no gateway.
+    serving: Option<Serving>,
+}
+
+/// Which commit the gateways of a group serve.
+struct Serving {
+    commit: String,
+    /// Those that serve it, and all there are.
+    count: usize,
+    total: usize,
+    is_head: bool,
+}
+
+impl Card {
+    fn new(api: &Api, view: GroupView) -> Self {
+        let head = view.head;
+        let instances = api.fleet.instances(Some(&view.name));
+        let serving = |commit| instances.iter().filter(|one| one.commit == Some(commit)).count();
+        // Of one that none has taken up yet, what most of them serve is told.
+        let most = instances.iter().filter_map(|one| one.commit).max_by_key(|one| serving(*one));
+        let shown = if serving(head) > 0 { Some(head) } else { most };
+        let serving = shown.map(|commit| Serving {
+            commit: short(commit),
+            count: serving(commit),
+            total: instances.len(),
+            is_head: commit == head,
+        });
+        Self { head: Head::new(api, view, ""), serving }
+    }
+}
+
 pub(super) async fn show(State(api): State<Api>, visitor: Visitor, asked: Asked) -> Answer {
     let (query, page) = (asked.text("q").to_owned(), asked.page());
+    let across = asked.text("groups").parse::<usize>().map_or(0, |page| page.saturating_sub(1));
+    let groups = api.store.read(Repository::groups).await?;
+    let groups = in_order(groups.into_iter().map(|group| Card::new(&api, group)).collect());
+    let names: Vec<GroupName> = groups.iter().map(|group| group.head.name.clone()).collect();
+    let across = across.min(names.len().saturating_sub(1) / COLUMNS);
+    let columns: Vec<GroupName> =
+        names.iter().skip(across * COLUMNS).take(COLUMNS).cloned().collect();
+    let rows = (CELLS / columns.len().max(1)).clamp(ROWS, PAGE);
     let text = query.clone();
-    let (groups, found) = api
-        .store
-        .read(move |repository: &Repository| {
-            let groups = repository.groups()?;
-            let found = repository.matrix_page(&text, page * PAGE, PAGE)?;
-            Ok::<_, refgate_core::Error>((groups, found))
-        })
-        .await?;
-    let groups: Vec<Head> =
-        in_order(groups.into_iter().map(|group| Head::new(&api, group, "")).collect());
+    let read = move |repository: &Repository| repository.matrix_page(&text, page * rows, rows);
+    let found = api.store.read(read).await?;
     let may_edit = visitor.may_edit();
-    let rows = found.rows.into_iter().map(|row| self::row(row, &groups, may_edit)).collect();
-    let events = latest(&api, &groups, EVENTS).await?;
+    let of_row = |row| self::row(row, &names, &columns, may_edit);
+    let sound = groups.iter().filter(|group| group.head.damage.is_none());
+    let sound = sound.map(|group| group.head.name.clone()).collect();
+    let events = latest(&api, sound, EVENTS).await?;
+    let q = encoded(&query);
     html(&OverviewPage {
         frame: visitor.frame("Overview", "overview", Vec::new()),
-        rows,
+        rows: found.rows.into_iter().map(of_row).collect(),
         is_empty: found.total == 0 && query.is_empty(),
-        pager: Pager::new(format!("/?q={}&page=", encoded(&query)), page, found.total),
+        across: Pager::sized(format!("/?q={q}&groups="), across, COLUMNS, names.len()),
+        pager: Pager::sized(
+            format!("/?q={q}&groups={}&page=", across + 1),
+            page,
+            rows,
+            found.total,
+        ),
         damaged: found.damaged,
         groups,
+        columns,
         query,
         events,
         may_edit,
@@ -83,16 +139,35 @@ pub(super) async fn show(State(api): State<Api>, visitor: Visitor, asked: Asked)
     })
 }
 
+/// What has a place in the order of groups.
+pub(super) trait Placed {
+    fn head(&self) -> &Head;
+}
+
+impl Placed for Head {
+    fn head(&self) -> &Head {
+        self
+    }
+}
+
+impl Placed for Card {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+}
+
 /// Groups in the order in which versions go through them, as far as their rules say, then by name.
-pub(super) fn in_order(mut left: Vec<Head>) -> Vec<Head> {
-    let mut ordered: Vec<Head> = Vec::with_capacity(left.len());
-    let names: Vec<String> = left.iter().map(|group| group.name.to_string()).collect();
+pub(super) fn in_order<T: Placed>(mut left: Vec<T>) -> Vec<T> {
+    let mut ordered: Vec<T> = Vec::with_capacity(left.len());
+    let names: Vec<String> = left.iter().map(|group| group.head().name.to_string()).collect();
     // Those that others are fed from, and that take from anywhere, come first.
-    let feeds: Vec<String> = left.iter().flat_map(|group| group.from.clone()).collect();
+    let feeds: Vec<String> = left.iter().flat_map(|group| group.head().from.clone()).collect();
     while !left.is_empty() {
         let is_ready = |group: &Head| {
             let waits = group.from.iter().filter(|from| names.contains(from));
-            waits.into_iter().all(|from| ordered.iter().any(|done| done.name.as_str() == from))
+            waits
+                .into_iter()
+                .all(|from| ordered.iter().any(|done| done.head().name.as_str() == from))
         };
         let is_named = |group: &Head| match group.name.as_str() {
             "dev" | "development" | "test" | "testing" => 0,
@@ -103,6 +178,7 @@ pub(super) fn in_order(mut left: Vec<Head>) -> Vec<Head> {
         let next = left
             .iter()
             .enumerate()
+            .map(|(index, group)| (index, group.head()))
             .filter(|(_, group)| is_ready(group))
             .min_by_key(|(_, group)| {
                 let feeds = !feeds.iter().any(|name| name == group.name.as_str());
@@ -114,32 +190,43 @@ pub(super) fn in_order(mut left: Vec<Head>) -> Vec<Head> {
     ordered
 }
 
-fn row(row: MatrixRow, groups: &[Head], may_edit: bool) -> Row {
+fn row(row: MatrixRow, groups: &[GroupName], columns: &[GroupName], may_edit: bool) -> Row {
     let MatrixRow { service, groups: mut cells, latest, .. } = row;
-    let cell = |group: &Head, cell: MatrixCell| {
+    let first = groups.iter().find(|group| cells.contains_key(*group));
+    let path = first.map_or_else(String::new, |group| service_path(group, &service));
+    let cell = |group: &GroupName, cell: MatrixCell| {
         let waits = waiting(&cell.state, latest.as_ref());
-        let to = match (&waits, &latest) {
-            (Some(_), Some(latest)) => latest.to_string(),
-            _ => String::new(),
-        };
         Cell {
-            path: service_path(&group.name, &service),
+            path: service_path(group, &service),
             badge: Badge::of(&cell.state),
             live: LiveState::of(cell.live_reason),
-            compare: format!("/compare?service={service}&from=group:{}&to={to}", group.name),
+            compare: compare_with(&service, group, waits.and(latest.as_ref())),
             may_sync: may_edit,
-            group: group.name.clone(),
-            waits,
+            group: group.clone(),
+            waits: waits.map(Badge::version),
         }
     };
-    let in_group = |group: &Head| cells.remove(&group.name).map(|found| cell(group, found));
-    Row { cells: groups.iter().map(in_group).collect(), name: service.to_string() }
+    let in_group = |group: &GroupName| cells.remove(group).map(|found| cell(group, found));
+    Row { path, cells: columns.iter().map(in_group).collect(), name: service.to_string() }
+}
+
+/// Where what a group has of a service is compared with a version.
+pub(super) fn compare_with(
+    service: &ServiceName,
+    group: &GroupName,
+    version: Option<&Version>,
+) -> String {
+    let to = version.map(ToString::to_string).unwrap_or_default();
+    format!("/compare?service={service}&from=group:{group}&to={to}")
 }
 
 /// The newest version, when it is newer than what a group has.
-pub(super) fn waiting(state: &VersionState, latest: Option<&Version>) -> Option<Badge> {
+pub(super) fn waiting<'v>(
+    state: &VersionState,
+    latest: Option<&'v Version>,
+) -> Option<&'v Version> {
     let here = state.version.as_ref().or(state.based_on.as_ref())?;
-    latest.filter(|latest| *latest > here).map(Badge::version)
+    latest.filter(|latest| *latest > here)
 }
 
 /// Text as the value of a parameter of a query.

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::session::{Notice, Session, Sessions};
-use super::{Answer, assets};
+use super::{Answer, PAGE, assets};
 use crate::auth::{Principal, Role};
 use crate::http::edge::{Page, RequestId};
 use crate::http::write::Write;
@@ -186,6 +186,11 @@ impl Asked {
         self.0.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value.trim())
     }
 
+    /// The part of a list that is on the page that is asked for.
+    pub(super) fn part<T>(&self, rows: Vec<T>) -> Vec<T> {
+        rows.into_iter().skip(self.page() * PAGE).take(PAGE).collect()
+    }
+
     /// Which page of a list, the first being 0.
     pub(super) fn page(&self) -> usize {
         self.text("page").parse::<usize>().unwrap_or(1).clamp(1, 100_000) - 1
@@ -217,6 +222,21 @@ pub(super) fn html_with<T: Template>(status: StatusCode, page: &T) -> Answer {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     harden(headers);
     response.extensions_mut().insert(Page);
+    Ok(response)
+}
+
+/// A document as a file that the browser keeps.
+pub(super) fn file(name: &str, json: String) -> Answer {
+    let mut response = Response::new(Body::from(json));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        disposition.map_err(|error| Problem::internal(&error))?,
+    );
+    harden(headers);
     Ok(response)
 }
 

@@ -2,6 +2,7 @@
 //! events, pages of a list.
 
 use std::fmt;
+use std::ops::Range;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -217,10 +218,24 @@ pub(super) struct Pager {
 impl HtmlSafe for Pager {}
 
 impl Pager {
-    /// Of a list of which `total` rows are there, at a page.
+    /// Of a list of which `total` rows are there, at a page of [`PAGE`] rows.
     pub(super) fn new(base: String, page: usize, total: usize) -> Self {
-        let first = page * PAGE;
-        Self { base, page, first: first + 1, last: (first + PAGE).min(total), total }
+        Self::sized(base, page, PAGE, total)
+    }
+
+    /// The same, at a page of `size` rows.
+    pub(super) fn sized(base: String, page: usize, size: usize, total: usize) -> Self {
+        let first = page.saturating_mul(size);
+        Self::spanning(base, page, first..first.saturating_add(size).min(total), total)
+    }
+
+    /// The same, at a page that has these rows.
+    pub(super) fn spanning(base: String, page: usize, rows: Range<usize>, total: usize) -> Self {
+        Self { base, page, first: rows.start + 1, last: rows.end, total }
+    }
+
+    fn is_needed(&self) -> bool {
+        self.page > 0 || self.has_more()
     }
 
     fn has_more(&self) -> bool {

@@ -12,18 +12,26 @@ use serde_json::{Map, Value, json};
 
 use super::form::Posted;
 use super::group::Head as GroupHead;
-use super::page::{Frame, Visitor, html, html_with};
-use super::parts::{Badge, CommitLink, EventRow, LiveState, When, remedy, service_path};
+use super::page::{Asked, Frame, Visitor, file, html, html_with};
+use super::parts::{Badge, CommitLink, EventRow, LiveState, Pager, When, remedy, service_path};
 use super::remove::Removal;
 use super::settings::{ServiceAt, group_crumbs, service_crumbs};
-use super::words::{plain, pretty};
-use super::{Answer, overview};
+use super::words::{cut, plain, pretty};
+use super::{Answer, PAGE, overview};
 use crate::http::Api;
 use crate::http::path::At;
 use crate::problem::Problem;
 
 /// Events on the first tab.
 const EVENTS: usize = 6;
+/// Routes, hosts, upstreams and nodes of an upstream on the first tab; the others are counted.
+const FIRST: usize = 10;
+/// Upstreams on a page of them.
+const UPSTREAMS: usize = 5;
+/// Nodes of an upstream among others; the others are counted.
+const NODES: usize = 50;
+/// Bytes of a document as text; the rest of it is downloaded.
+const TEXT: usize = 64 * 1024;
 
 /// What stands above every tab of a service.
 pub(super) struct Head {
@@ -35,8 +43,8 @@ pub(super) struct Head {
     pub(super) live: LiveState,
     pub(super) remedy: Option<&'static str>,
     pub(super) description: String,
-    /// A version that is newer than what stands here.
-    pub(super) waits: Option<Badge>,
+    /// A version that is newer than what stands here, and where the two are compared.
+    pub(super) waits: Option<(Badge, String)>,
     /// Whether the one who looks may change anything here.
     pub(super) may_edit: bool,
     /// Whether routes and the like may be changed here.
@@ -89,7 +97,10 @@ pub(super) async fn find(
         live: LiveState::of(service.live_reason),
         remedy: remedy(service.live_reason),
         description: service.document["description"].as_str().unwrap_or_default().to_owned(),
-        waits: overview::waiting(&service.state, row.latest.as_ref()),
+        waits: overview::waiting(&service.state, row.latest.as_ref()).map(|version| {
+            let compare = overview::compare_with(&service.name, &group.name, Some(version));
+            (Badge::version(version), compare)
+        }),
         may_edit,
         may_edit_content: may_edit && !group.guarded,
         may_roll_back: may_edit && ran > behind,
@@ -123,8 +134,11 @@ struct OverviewPage {
     hosts: Vec<String>,
     prefix: String,
     labels: Vec<String>,
+    more_hosts: usize,
     routes: Vec<RouteRow>,
+    more_routes: usize,
     upstreams: Vec<UpstreamCard>,
+    more_upstreams: usize,
     places: Vec<Place>,
     changed: Option<(CommitLink, When, String)>,
     events: Vec<EventRow>,
@@ -162,14 +176,20 @@ pub(super) async fn overview(
     });
     let places: Vec<Place> = places.collect();
     let labels = view.document["labels"].as_object().into_iter().flatten();
+    let (hosts, more_hosts) = first(texts(&view.runtime["hosts"]));
+    let (routes, more_routes) = first(routes_of(&view.routes));
+    let (upstreams, more_upstreams) = first(upstreams_of(&view.runtime, FIRST));
     html(&OverviewPage {
         frame: frame(&visitor, &head),
         places,
-        hosts: texts(&view.runtime["hosts"]),
+        hosts,
+        more_hosts,
         prefix: view.runtime["path_prefix"].as_str().unwrap_or_default().to_owned(),
         labels: labels.map(|(key, value)| format!("{key}={}", plain(value))).collect(),
-        routes: routes_of(&view.routes),
-        upstreams: upstreams_of(&view.runtime),
+        routes,
+        more_routes,
+        upstreams,
+        more_upstreams,
         changed: match (view.commit, view.updated_at, view.updated_by) {
             (Some(commit), Some(at), Some(by)) => {
                 Some((CommitLink::new(&head.group, commit), When(at), by))
@@ -179,6 +199,13 @@ pub(super) async fn overview(
         head,
         events: events.into_iter().map(EventRow::of).collect(),
     })
+}
+
+/// The first of a list, and how many more there are.
+fn first<T>(mut all: Vec<T>) -> (Vec<T>, usize) {
+    let more = all.len().saturating_sub(FIRST);
+    all.truncate(FIRST);
+    (all, more)
 }
 
 /// A route as a row.
@@ -222,17 +249,34 @@ fn routes_of(routes: &Value) -> Vec<RouteRow> {
 struct RoutesPage {
     frame: Frame,
     head: Head,
+    /// Whether there is any route at all.
+    is_empty: bool,
     routes: Vec<RouteRow>,
+    query: String,
+    pager: Pager,
 }
 
 pub(super) async fn routes(
     State(api): State<Api>,
     visitor: Visitor,
     At((group, service)): ServiceAt,
+    asked: Asked,
 ) -> Answer {
     let Found { head, service, .. } = find(&api, &visitor, &group, &service, "routes").await?;
-    let routes = routes_of(&service.routes);
-    html(&RoutesPage { frame: frame(&visitor, &head), head, routes })
+    let mut routes = routes_of(&service.routes);
+    let (is_empty, query) = (routes.is_empty(), asked.text("q").to_owned());
+    routes.retain(|route| {
+        route.name.contains(&query) || route.paths.iter().any(|path| path.contains(&query))
+    });
+    let base = format!("{}/routes?q={}&page=", head.path, overview::encoded(&query));
+    html(&RoutesPage {
+        frame: frame(&visitor, &head),
+        head,
+        is_empty,
+        pager: Pager::new(base, asked.page(), routes.len()),
+        routes: asked.part(routes),
+        query,
+    })
 }
 
 /// An upstream with its nodes.
@@ -242,6 +286,8 @@ struct UpstreamCard {
     host: &'static str,
     balancer: String,
     nodes: Vec<NodeRow>,
+    /// Nodes that are not shown.
+    more: usize,
 }
 
 struct NodeRow {
@@ -251,9 +297,10 @@ struct NodeRow {
     priority: String,
 }
 
-fn upstreams_of(runtime: &Value) -> Vec<UpstreamCard> {
+/// The upstreams, each with at most `most` nodes.
+fn upstreams_of(runtime: &Value, most: usize) -> Vec<UpstreamCard> {
     let card = |(name, upstream): (&String, &Value)| {
-        let nodes = upstream["nodes"].as_array().into_iter().flatten();
+        let nodes = upstream["nodes"].as_array().map_or(&[][..], Vec::as_slice);
         UpstreamCard {
             name: name.clone(),
             scheme: plain(&upstream["scheme"]),
@@ -263,7 +310,10 @@ fn upstreams_of(runtime: &Value) -> Vec<UpstreamCard> {
                 _ => "The client's host",
             },
             balancer: plain(&upstream["balancer"]["type"]),
+            more: nodes.len().saturating_sub(most),
             nodes: nodes
+                .iter()
+                .take(most)
                 .map(|node| NodeRow {
                     host: plain(&node["host"]),
                     port: plain(&node["port"]),
@@ -323,14 +373,16 @@ struct UpstreamsPage {
     typed: Typed,
     /// What stands in the forms of the other upstreams.
     untyped: Typed,
+    pager: Pager,
 }
 
 pub(super) async fn upstreams(
     State(api): State<Api>,
     visitor: Visitor,
     At((group, service)): ServiceAt,
+    asked: Asked,
 ) -> Answer {
-    upstreams_page(&api, &visitor, group, service, Typed::default()).await
+    upstreams_page(&api, &visitor, group, service, Typed::default(), asked.page()).await
 }
 
 pub(super) async fn upstreams_page(
@@ -339,9 +391,18 @@ pub(super) async fn upstreams_page(
     group: GroupName,
     service: ServiceName,
     typed: Typed,
+    page: usize,
 ) -> Answer {
     let Found { head, service, .. } = find(api, visitor, &group, &service, "upstreams").await?;
-    let upstreams = upstreams_of(&service.runtime);
+    let mut upstreams = upstreams_of(&service.runtime, NODES);
+    let base = format!("{}/upstreams?page=", head.path);
+    let pager = Pager::sized(base, page, UPSTREAMS, upstreams.len());
+    // The one whose form was refused is shown in any case.
+    let shown = page * UPSTREAMS..(page + 1) * UPSTREAMS;
+    let mut at = 0..;
+    upstreams.retain(|one| {
+        at.next().is_some_and(|at: usize| shown.contains(&at)) || typed.is_of(&one.name)
+    });
     let status = typed.status();
     html_with(
         status,
@@ -351,6 +412,7 @@ pub(super) async fn upstreams_page(
             upstreams,
             typed,
             untyped: Typed::default(),
+            pager,
         },
     )
 }
@@ -361,6 +423,7 @@ struct HostsPage {
     frame: Frame,
     head: Head,
     hosts: Vec<String>,
+    pager: Pager,
     prefix: String,
     strip: bool,
     enabled: bool,
@@ -371,8 +434,9 @@ pub(super) async fn hosts(
     State(api): State<Api>,
     visitor: Visitor,
     At((group, service)): ServiceAt,
+    asked: Asked,
 ) -> Answer {
-    hosts_page(&api, &visitor, group, service, Typed::default()).await
+    hosts_page(&api, &visitor, group, service, Typed::default(), asked.page()).await
 }
 
 pub(super) async fn hosts_page(
@@ -381,13 +445,16 @@ pub(super) async fn hosts_page(
     group: GroupName,
     service: ServiceName,
     typed: Typed,
+    page: usize,
 ) -> Answer {
     let Found { head, service, .. } = find(api, visitor, &group, &service, "hosts").await?;
     let runtime = &service.runtime;
+    let hosts = texts(&runtime["hosts"]);
     let page = HostsPage {
+        pager: Pager::new(format!("{}/hosts?page=", head.path), page, hosts.len()),
+        hosts: hosts.into_iter().skip(page * PAGE).take(PAGE).collect(),
         frame: frame(visitor, &head),
         head,
-        hosts: texts(&runtime["hosts"]),
         prefix: runtime["path_prefix"].as_str().unwrap_or_default().to_owned(),
         strip: runtime["strip_path_prefix"] != false,
         enabled: runtime["enabled"] != false,
@@ -430,11 +497,12 @@ struct JsonPage {
     text: String,
 }
 
-/// The service whole, as the API gives it and takes it.
+/// The service whole, as the API gives it and takes it: on a page, or as a file.
 pub(super) async fn json(
     State(api): State<Api>,
     visitor: Visitor,
     At((group, service)): ServiceAt,
+    asked: Asked,
 ) -> Answer {
     let Found { head, service, .. } = find(&api, &visitor, &group, &service, "json").await?;
     let mut whole = match service.document {
@@ -443,7 +511,11 @@ pub(super) async fn json(
     };
     whole.insert("routes".to_owned(), service.routes);
     whole.insert("runtime".to_owned(), service.runtime);
-    html(&JsonPage { frame: frame(&visitor, &head), head, text: pretty(&json!(whole)) })
+    let text = pretty(&json!(whole));
+    if asked.text("as") == "file" {
+        return file(&format!("{}.json", head.name), text);
+    }
+    html(&JsonPage { frame: frame(&visitor, &head), head, text: cut(text, TEXT) })
 }
 
 async fn removal(

@@ -1,19 +1,22 @@
 //! The versions of a service as a tab of it, and the number that content gets there.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use refgate_core::change::Operation;
 use refgate_core::name::{GroupName, ServiceName};
+use refgate_core::version::Version;
 use refgate_core::view::VersionView;
 
 use super::form::Posted;
-use super::page::{Frame, Visitor, html_with, redirect};
-use super::parts::{Badge, When, service_path};
+use super::page::{Asked, Frame, Visitor, html_with, redirect};
+use super::parts::{Badge, Pager, When, service_path};
 use super::service::{Found, Head, find, frame};
 use super::settings::ServiceAt;
-use super::{Answer, editor};
+use super::{Answer, PAGE, editor};
 use crate::http::Api;
 use crate::http::path::At;
 use crate::http::write::Done;
@@ -37,6 +40,9 @@ struct VersionsPage {
     ran: Vec<VersionRow>,
     /// Versions that never ran here.
     others: Vec<VersionRow>,
+    pager: Pager,
+    /// Whether this is the first page of them.
+    is_first: bool,
     /// The number proposed for what has none.
     proposed: Option<String>,
     typed: String,
@@ -48,8 +54,9 @@ pub(super) async fn show(
     State(api): State<Api>,
     visitor: Visitor,
     At((group, service)): ServiceAt,
+    asked: Asked,
 ) -> Answer {
-    page(&api, &visitor, group, service, &Posted::default(), None).await
+    page(&api, &visitor, group, service, &Posted::default(), None, asked.page()).await
 }
 
 async fn page(
@@ -59,6 +66,7 @@ async fn page(
     service: ServiceName,
     posted: &Posted,
     fault: Option<(StatusCode, String)>,
+    shown: usize,
 ) -> Answer {
     let Found { head, service: view, .. } =
         find(api, visitor, &group, &service, "versions").await?;
@@ -71,10 +79,14 @@ async fn page(
         })
         .await?;
     let proposed = next(view.state.version.is_some(), &all);
-    let others: Vec<VersionView> = all
-        .into_iter()
-        .filter(|version| !ran.iter().any(|known| known.version == version.version))
-        .collect();
+    let numbers: HashSet<Version> = ran.iter().map(|version| version.version.clone()).collect();
+    let others = all.into_iter().filter(|version| !numbers.contains(&version.version));
+    let rows: Vec<VersionView> = ran.into_iter().chain(others).collect();
+    let base = format!("{}/versions?page=", service_path(&group, &service));
+    let pager = Pager::new(base, shown, rows.len());
+    let rows = rows.into_iter().skip(shown * PAGE).take(PAGE);
+    let (ran, others): (Vec<_>, Vec<_>) =
+        rows.partition(|version| numbers.contains(&version.version));
     let row = |version: VersionView| VersionRow {
         badge: Badge::version(&version.version),
         current: view.state.version.as_ref() == Some(&version.version),
@@ -93,6 +105,8 @@ async fn page(
         head,
         ran: ran.into_iter().map(row).collect(),
         others: others.into_iter().map(row).collect(),
+        pager,
+        is_first: shown == 0,
         typed: posted.given("version").or_else(|| proposed.clone()).unwrap_or_default(),
         proposed,
         message: posted.text("message").to_owned(),
@@ -139,7 +153,7 @@ pub(super) async fn tag(
         Ok(Done::Planned(_)) => Ok(redirect(&back)),
         Err(problem) => {
             let fault = Some((problem.kind().status(), problem.detail().to_owned()));
-            page(&api, &visitor, group, service, &posted, fault).await
+            page(&api, &visitor, group, service, &posted, fault, 0).await
         }
     }
 }

@@ -8,18 +8,30 @@ use refgate_core::diff::{self, Change, Op};
 use refgate_core::json::join;
 use serde_json::Value;
 
+use super::parts::Pager;
+
 /// Values longer than this are folded.
 const SHORT: usize = 90;
-/// Changes that are shown; further ones are counted.
-const MOST: usize = 400;
+/// Bytes that changes may take on a page, which shall stay below 200 KB with all that is around them.
+const BYTES: usize = 96 * 1024;
+/// Bytes of a value; the rest of it is left out.
+const VALUE: usize = 8 * 1024;
+/// Bytes that a line takes beside its texts, a line of a diff, and a document.
+const LINE: usize = 160;
+const DIFF_LINE: usize = 40;
+const DOCUMENT: usize = 320;
 
 /// Changes, drawn.
 #[derive(Template)]
 #[template(path = "parts/changes.html")]
 pub(super) struct Changes {
     files: Vec<File>,
-    /// How many changes are not shown.
+    /// Documents that are not shown.
     more: usize,
+    /// The way to them, where there is one.
+    pager: Option<Pager>,
+    /// Files that gateways do not read.
+    unread: Vec<String>,
 }
 
 impl HtmlSafe for Changes {}
@@ -31,7 +43,9 @@ struct File {
     /// Of a file that came or went: which of the two.
     whole: Option<&'static str>,
     lines: Vec<Line>,
-    /// The same as lines that go and lines that come.
+    /// Lines that are not shown.
+    more: usize,
+    /// The same as lines that go and lines that come; none where they would take too much.
     diff: Vec<DiffLine>,
 }
 
@@ -62,25 +76,116 @@ struct DiffLine {
 }
 
 impl Changes {
+    /// Of as many as a page takes; further ones are counted.
     pub(super) fn of(changes: &[Change]) -> Self {
-        let mut files: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
-        for change in changes.iter().take(MOST) {
-            files.entry(&change.file).or_default().push(change);
+        Self::from(changes, 0, None)
+    }
+
+    /// One page of all of them, the first being 0, with the way to the others: `base` is the address
+    /// up to the number of the page.
+    pub(super) fn page(changes: &[Change], page: usize, base: String) -> Self {
+        Self::from(changes, page, Some(base))
+    }
+
+    fn from(changes: &[Change], page: usize, base: Option<String>) -> Self {
+        let mut all: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
+        for change in changes {
+            all.entry(&change.file).or_default().push(change);
         }
-        let files = files.into_iter().map(|(path, changes)| File {
-            title: title(path),
-            path: path.to_owned(),
-            whole: changes.iter().find(|change| change.pointer.is_empty()).and_then(whole),
-            diff: changes.iter().flat_map(|change| diff(change)).collect(),
-            lines: changes.into_iter().flat_map(lines).collect(),
-        });
-        Self { files: files.collect(), more: changes.len().saturating_sub(MOST) }
+        let (read, unread): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(path, _)| !diff::is_unread(path));
+        let total = read.len();
+        let (mut files, mut used, mut at, mut first) = (Vec::new(), 0, 0, 0);
+        for (index, (path, changes)) in read.into_iter().enumerate() {
+            let file = File::of(path, &changes);
+            let bytes = file.bytes();
+            if used > 0 && used + bytes > BYTES {
+                if at == page {
+                    break;
+                }
+                (used, at, first) = (0, at + 1, index);
+                files.clear();
+            }
+            used += bytes;
+            files.push(file);
+        }
+        let last = first + files.len();
+        let more = total - last;
+        Self {
+            files,
+            more: if base.is_some() { 0 } else { more },
+            pager: base.map(|base| Pager::spanning(base, at, first..last, total)),
+            unread: unread.into_iter().map(|(path, _)| path.to_owned()).collect(),
+        }
     }
 
     /// Whether there is nothing to show.
     pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.files.is_empty() && self.unread.is_empty()
     }
+}
+
+impl File {
+    fn of(path: &str, changes: &[&Change]) -> Self {
+        let mut file = Self {
+            title: title(path),
+            path: path.to_owned(),
+            whole: changes
+                .iter()
+                .find(|change| change.pointer.is_empty())
+                .and_then(|one| whole(one)),
+            lines: changes.iter().flat_map(|change| lines(change)).collect(),
+            more: 0,
+            diff: changes.iter().flat_map(|change| diff(change)).collect(),
+        };
+        if file.bytes() > BYTES / 2 {
+            file.diff.clear();
+        }
+        let mut used = 0;
+        let fits = file.lines.iter().take_while(|line| {
+            used += line.bytes();
+            used <= BYTES / 2
+        });
+        let fits = fits.count();
+        file.more = file.lines.len() - fits;
+        file.lines.truncate(fits);
+        file
+    }
+
+    /// About what it takes on the page.
+    fn bytes(&self) -> usize {
+        let lines: usize = self.lines.iter().map(Line::bytes).sum();
+        let diff: usize = self.diff.iter().map(|line| DIFF_LINE + escaped(&line.text)).sum();
+        DOCUMENT + lines + diff
+    }
+}
+
+impl Line {
+    fn bytes(&self) -> usize {
+        let texts: usize = match &self.values {
+            Values::One(one) => escaped(&one.text),
+            Values::Two(from, to) => escaped(&from.text) + escaped(&to.text),
+            Values::List { added, removed } => {
+                added.iter().chain(removed).map(|item| LINE / 2 + escaped(item)).sum()
+            }
+        };
+        LINE + escaped(&self.pointer) + texts
+    }
+}
+
+/// The length of a text in a page.
+fn escaped(text: &str) -> usize {
+    let marks = text.bytes().filter(|byte| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\''));
+    text.len() + 4 * marks.count()
+}
+
+/// A text as long as a page has room for.
+pub(super) fn cut(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let end = text.floor_char_boundary(most);
+    format!("{} … and {} bytes more", &text[..end], text.len() - end)
 }
 
 /// What a file is, as a heading.
@@ -92,7 +197,7 @@ pub(super) fn title(path: &str) -> String {
     title[..1].to_uppercase() + &title[1..]
 }
 
-fn whole(change: &&Change) -> Option<&'static str> {
+fn whole(change: &Change) -> Option<&'static str> {
     match change.op {
         Op::Added => Some("new"),
         Op::Removed => Some("removed"),
@@ -145,7 +250,8 @@ fn line(change: &Change) -> Line {
         (Op::Removed, from, _) => Values::One(shown(from)),
         (Op::Changed, Value::Array(from), Value::Array(to)) => {
             let missing = |these: &[Value], those: &[Value]| -> Vec<String> {
-                these.iter().filter(|item| !those.contains(item)).map(plain).collect()
+                let missing = these.iter().filter(|item| !those.contains(item)).map(plain);
+                missing.map(|item| cut(item, VALUE)).collect()
             };
             let (added, removed) = (missing(to, from), missing(from, to));
             // Another order is no difference of things.
@@ -193,7 +299,7 @@ fn shown(value: &Value) -> Shown {
     if text.len() <= SHORT && (!value.is_object() || is_short(value)) {
         return Shown { text, long: false };
     }
-    Shown { text: pretty(value), long: true }
+    Shown { text: cut(pretty(value), VALUE), long: true }
 }
 
 /// A value as indented JSON.
@@ -254,6 +360,48 @@ mod tests {
         assert!(told.ends_with("changed /paths added /c removed /a"), "{told}");
         let told = text(change("/description", Op::Changed, json!("<b>"), json!("")));
         assert!(told.ends_with("changed /description &#60;b&#62; → empty"), "{told}");
+    }
+
+    #[test]
+    fn a_page_of_changes_has_its_bounds() {
+        let of_route = |index: usize, text: &str| Change {
+            file: format!("services/httpbin/routes/r{index:04}.json"),
+            pointer: String::new(),
+            op: Op::Added,
+            from: Value::Null,
+            to: json!({"paths": [format!("/r/{index}")], "description": text, "methods": ["GET"]}),
+        };
+        let huge = "\"<".repeat(200_000);
+        let mut wide = of_route(5000, "");
+        wide.to = (0..9_000).map(|index| (format!("k{index}"), json!(index))).collect();
+        let mut changes: Vec<Change> =
+            (0..1_500).map(|index| of_route(index, "what it is")).collect();
+        changes.push(of_route(4000, &huge));
+        changes.push(wide);
+        changes.push(Change { file: "schema/group.json".to_owned(), ..of_route(0, "") });
+
+        let drawn = Changes::of(&changes);
+        assert!(drawn.more > 1_000, "{}", drawn.more);
+        assert_eq!(drawn.unread, ["schema/group.json"]);
+        let text = drawn.render().expect("it renders");
+        assert!(text.len() < 120_000, "{}", text.len());
+        assert!(text.contains("more documents") && !text.contains("<h3>schema"));
+
+        // Every document is on one page, and no page is larger.
+        let mut seen = 0;
+        for page in 0.. {
+            let drawn = Changes::page(&changes, page, "?page=".to_owned());
+            let text = drawn.render().expect("it renders");
+            assert!(text.len() < 120_000, "page {page}: {}", text.len());
+            seen += drawn.files.len();
+            let is_last = !text.contains("rel=\"next\"");
+            assert_eq!(is_last, seen == 1_502, "page {page}: {seen}");
+            if is_last {
+                break;
+            }
+        }
+        let beyond = Changes::page(&changes, 10_000, "?page=".to_owned());
+        assert!(!beyond.is_empty(), "what is beyond the last page is the last page");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The gateway instances: the list, and how those of other processes come onto it and off it.
 
+use std::fmt;
 use std::str::FromStr;
 
 use axum::Json;
@@ -87,25 +88,37 @@ pub(super) async fn remove(
     At((group, instance)): At<(GroupName, InstanceName)>,
     _: NoParams,
 ) -> Answer {
+    forget(&api, &group, &instance)?;
+    Ok(Json(json!({"group": group, "instance": instance.0, "removed": true})).into_response())
+}
+
+/// Forgets an instance that has checked in.
+pub(crate) fn forget(api: &Api, group: &GroupName, instance: &InstanceName) -> Result<(), Problem> {
     let InstanceName(instance) = instance;
-    if api.fleet.is_local(&group, &instance) {
+    if api.fleet.is_local(group, instance) {
         let detail = format!(
             "the instance {instance} runs in this process: it goes when this control plane stops"
         );
         return Err(Problem::new(Kind::StillReferenced, detail));
     }
-    if !api.fleet.remote().remove(&group, &instance) {
+    if !api.fleet.remote().remove(group, instance) {
         let detail = format!(
             "no instance {instance} of the group {group} has checked in; /v1/gateways lists those that have"
         );
         return Err(Problem::new(Kind::NotFound, detail));
     }
     tracing::info!(%group, instance, "gateway forgotten");
-    Ok(Json(json!({"group": group, "instance": instance, "removed": true})).into_response())
+    Ok(())
 }
 
 /// The name of an instance: it stands in paths, tables and metrics.
-pub(super) struct InstanceName(String);
+pub(crate) struct InstanceName(String);
+
+impl fmt::Display for InstanceName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
 
 impl FromStr for InstanceName {
     type Err = &'static str;

@@ -1,6 +1,12 @@
 //! The story, through the forms alone, as somebody without scripts walks it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+
 use super::*;
+use crate::fleet::remote::CheckIn;
 
 const TEST: &str = "/groups/test/services/httpbin";
 const UAT: &str = "/groups/uat/services/httpbin";
@@ -214,5 +220,62 @@ async fn a_group_goes_back_to_a_revision() -> Result<()> {
     assert_eq!(at, "/groups/test");
     let service = browser.repository.service(&"test".parse()?, &"httpbin".parse()?)?;
     assert_eq!(service.runtime["hosts"], json!(["test.acme.com"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn whole_groups_are_compared() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let page = browser.page("/compare").await?;
+    assert!(page.contains(r#"<option value="group:uat""#), "groups are offered at once");
+    assert!(page.contains(r#"<option value="httpbin">"#), "and so are services");
+    let told = words(&browser.page("/compare?from=group:uat&to=group:test").await?);
+    assert!(told.contains("Route get-headers of httpbin"), "{told}");
+    assert!(told.contains("Hosts and upstreams of httpbin"), "{told}");
+    let told = words(&browser.page("/compare?from=group:uat&to=group:test&only=services").await?);
+    assert!(told.contains("Route get-headers of httpbin"), "{told}");
+    assert!(!told.contains("Hosts and upstreams of httpbin"), "{told}");
+    let told = words(&browser.page("/compare?from=1.0.0&to=group:test").await?);
+    assert!(told.contains("say of which"), "{told}");
+    let names = browser.page("/compare/services?service=ttpb").await?;
+    assert_eq!(names, r#"<option value="httpbin"></option>"#);
+    assert_eq!(browser.page("/compare/services?service=other").await?, "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn gateways_say_what_they_serve_until_they_are_forgotten() -> Result<()> {
+    let seconds = Arc::new(AtomicI64::new(1_700_000_000));
+    let of = Arc::clone(&seconds);
+    let clock = move || Timestamp::from_second(of.load(Ordering::Relaxed)).unwrap_or_default();
+    let mut browser = Browser::signed_in().await?.with_httpbin()?;
+    browser.api.fleet = Fleet::with_clock([], Arc::new(clock));
+    let head = browser.repository.head(&"test".parse()?)?;
+    for (instance, commit) in [("one", Some(head)), ("two", None)] {
+        browser.api.fleet.remote().check_in(CheckIn {
+            instance: instance.to_owned(),
+            group: "test".parse()?,
+            version: "0.1.0".to_owned(),
+            commit,
+            state: refgate_proxy::State::Healthy,
+            message: None,
+            diagnostics: Vec::new(),
+            started_at: None,
+        })?;
+    }
+    let short: String = head.to_string().chars().take(8).collect();
+    let told = words(&browser.page("/").await?);
+    assert!(told.contains(&format!("1 of 2 serves {short} , the head")), "{told}");
+    let page = browser.page("/gateways").await?;
+    assert!(!page.contains("/remove"), "those that are there stay");
+
+    seconds.fetch_add(60, Ordering::Relaxed);
+    let page = browser.page("/groups/test/gateways").await?;
+    let reply = browser.submit_from(&page, "/gateways/test/one/remove", &[]).await?;
+    let (at, page) = browser.follow(reply).await?;
+    assert_eq!(at, "/groups/test/gateways");
+    let told = words(&page);
+    assert!(told.contains("one of test is forgotten") && told.contains("two lost"), "{told}");
+    assert!(!page.contains(r#"data-instance="one""#));
     Ok(())
 }
