@@ -16,6 +16,10 @@
     });
   });
 
+  // The tab that one is on is in sight.
+  var tab = document.querySelector(".tabs [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
+
   // A form is sent once.
   document.addEventListener("submit", function (event) {
     if (event.defaultPrevented || event.target.method !== "post") return;
@@ -26,19 +30,22 @@
     document.querySelectorAll("form[data-sent]").forEach(function (form) { delete form.dataset.sent; });
   });
 
-  // Nodes: a free row follows the last one that is filled in.
+  // Rows: a free one follows the last that is filled in.
   document.addEventListener("input", function (event) {
     var row = event.target.closest && event.target.closest("[data-row]");
     if (!row || row.nextElementSibling && row.nextElementSibling.matches("[data-row]")) return;
-    if (!event.target.value || !event.target.name.endsWith("/host")) return;
+    if (!event.target.value || event.target !== row.querySelector("input")) return;
     var rows = row.parentElement.querySelectorAll("[data-row]").length;
     var copy = row.cloneNode(true);
     copy.querySelectorAll(".error").forEach(function (error) { error.remove(); });
-    copy.querySelectorAll("input").forEach(function (input) {
+    copy.querySelectorAll("input, select").forEach(function (input) {
       var key = input.name.slice(input.name.lastIndexOf("/") + 1);
       input.name = row.parentElement.dataset.rows + "/" + rows + "/" + key;
-      input.value = key === "weight" ? "100" : "";
+      input.removeAttribute("aria-invalid");
       input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+$/, rows + 1));
+      // What stands in every free row, not what was typed into this one.
+      if (input.matches("select")) input.selectedIndex = 0;
+      else input.value = input.defaultValue;
     });
     row.after(copy);
   });
@@ -65,6 +72,16 @@
     if (!told.hasAttribute("tabindex") && told.id) told.setAttribute("tabindex", "-1");
     told.focus({ preventScroll: true });
     told.scrollIntoView({ block: "nearest" });
+  });
+
+  // Who was signed out meanwhile signs in on a page that keeps what is typed: it is sent as a form,
+  // which a page comes of.
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    var asked = event.detail.requestConfig;
+    if (event.detail.xhr.status !== 401 || asked.verb !== "post") return;
+    event.detail.shouldSwap = false;
+    var button = asked.elt;
+    if (button.form) button.form.requestSubmit(button.matches("button") ? button : undefined);
   });
 
   // Sync and rollback come up over the page that one is on.
@@ -102,17 +119,43 @@
       .catch(function () { window.location.assign(link.href); });
   });
 
-  // Pages learn of commits and gateways. Lists are asked for anew; a form stays as it is, and says
-  // when its group has moved.
+  // Pages learn of commits and gateways. Lists are asked for anew; a form stays as it is with what is
+  // typed, and says when what it is about is another by now.
   var seen = null;
-  function moved(before, after) {
-    var group = (window.location.pathname.match(/^\/groups\/([^/]+)/) || [])[1];
-    return group && before[group] && after[group] && before[group].head !== after[group].head;
+  function field(page, name) {
+    var input = page.querySelector("main form[data-form] input[name=" + name + "]");
+    return input ? input.value : "";
   }
+  function outdated() {
+    document.getElementById("fresh").hidden = false;
+  }
+  function compareForm(before, after) {
+    // What was previewed was planned on a commit.
+    var head = field(document, "expect_head");
+    var moved = Object.keys(after).some(function (group) {
+      return head && before[group] && before[group].head === head && after[group].head !== head;
+    });
+    if (moved) { outdated(); return; }
+    // What is edited was read with a tag; other commits of the group are none of its business.
+    if (!field(document, "tag")) return;
+    fetch(window.location.href, { headers: { "HX-Request": "true" }, credentials: "same-origin" })
+      .then(function (answer) { return answer.status === 200 ? answer.text() : null; })
+      .then(function (text) {
+        var tag = text && field(new DOMParser().parseFromString(text, "text/html"), "tag");
+        if (tag && tag !== field(document, "tag")) outdated();
+      })
+      .catch(function () {});
+  }
+  document.getElementById("fresh").addEventListener("click", function (event) {
+    if (event.target.id !== "fresh-show") return;
+    document.getElementById("fresh").hidden = true;
+    var preview = document.querySelector("main form[data-form] button[value=preview]");
+    if (preview) preview.click();
+    else window.location.reload();
+  });
   function refresh(before, after) {
-    var form = document.querySelector("main form[data-form]");
-    if (form) {
-      if (moved(before, after)) document.getElementById("fresh").hidden = false;
+    if (document.querySelector("main form[data-form]")) {
+      compareForm(before, after);
       return;
     }
     if (!document.querySelector("[data-live]")) return;

@@ -6,12 +6,12 @@ use axum::extract::{Form, FromRequest as _, Request};
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::form::Posted;
-use super::live;
 use super::page::{self, Theme, Visitor};
 use super::session::Session;
+use super::{live, sign_in};
 use crate::auth::Role;
 use crate::http::Api;
 use crate::http::edge::{self, RequestId};
@@ -29,7 +29,7 @@ const BY_HTMX: &str = "hx-request";
 /// Lets a request to a page through when somebody is signed in whose role suffices; sends everybody
 /// else to the page where one signs in.
 pub(crate) async fn admit(api: &Api, role: Role, request: Request, next: Next) -> Response {
-    let Some(visitor) = visitor(api, &request) else { return to_sign_in(&request) };
+    let Some(visitor) = visitor(api, &request) else { return signed_out(request).await };
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(visitor.clone());
     let admitted = async {
@@ -76,16 +76,28 @@ fn visitor(api: &Api, request: &Request) -> Option<Visitor> {
     })
 }
 
+/// Asks who it is. What was typed into a form of ours is kept, and sent again by who signs in.
+async fn signed_out(request: Request) -> Response {
+    let is_form =
+        *request.method() == Method::POST && !["/logout", "/theme"].contains(&request.uri().path());
+    if !is_form || same_origin(request.headers()).is_err() {
+        return to_sign_in(&request);
+    }
+    let here = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let theme = theme(request.headers());
+    let page = match read(request).await {
+        Ok(posted) => sign_in::keep(theme, &here, &posted),
+        Err(problem) => Some(Err(problem)),
+    };
+    match page {
+        Some(page) => page.unwrap_or_else(IntoResponse::into_response),
+        None => page::redirect(&sign_in_at(&here)),
+    }
+}
+
 fn to_sign_in(request: &Request) -> Response {
-    let here = match *request.method() {
-        Method::GET | Method::HEAD => request.uri().path_and_query().map_or("/", |p| p.as_str()),
-        // What was written is lost; where it was written is known.
-        _ => request.uri().path(),
-    };
-    let to = match here {
-        "/" | "/logout" | "/live" | "/theme" => "/login".to_owned(),
-        here => format!("/login?next={}", escape(here)),
-    };
+    let here = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let to = sign_in_at(here);
     if request.headers().contains_key(BY_HTMX) {
         let mut response = StatusCode::NO_CONTENT.into_response();
         if let Ok(to) = HeaderValue::from_str(&to) {
@@ -94,6 +106,14 @@ fn to_sign_in(request: &Request) -> Response {
         return response;
     }
     page::redirect(&to)
+}
+
+/// Where one signs in to go on here.
+fn sign_in_at(here: &str) -> String {
+    match here {
+        "/" | "/logout" | "/live" | "/theme" => "/login".to_owned(),
+        here => format!("/login?next={}", escape(here)),
+    }
 }
 
 /// A path as the value of a parameter of a query.

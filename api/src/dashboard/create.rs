@@ -33,10 +33,6 @@ impl Subject for NewService {
         let route = first(&document["routes"]).unwrap_or(UNNAMED).to_owned();
         let at_upstream = join("/runtime/upstreams", &upstream);
         let at_route = join("/routes", &route);
-        let first_route = match posted.text("view") {
-            "form" => posted.text("first_route") == "true",
-            _ => first(&document["routes"]).is_some(),
-        };
         let mut service = vec![
             name_field(posted),
             Field::new("/type", "Type", Kind::Select(vec![("http".into(), "HTTP".into())])),
@@ -51,14 +47,17 @@ impl Subject for NewService {
         sections.push(Section::new("Connection configuration", connection));
         sections.push(Section::new("Hosts", vec![fields::hosts("/runtime")]));
         let name = if route == UNNAMED { "" } else { &route };
-        let mut fields =
-            vec![
-                Field::new("first_route", "Add First Route", Kind::Switch)
-                    .holding(if first_route { "true" } else { "" }),
-                Field::new("route_name", "Route name", Kind::Name)
-                    .help("a-z, 0-9 and -")
-                    .holding(posted.get("route_name").unwrap_or(name)),
-            ];
+        let mut fields = vec![
+            Field::lead(
+                "first_route",
+                "Add First Route",
+                posted,
+                first(&document["routes"]).is_some(),
+            ),
+            Field::new("route_name", "Route name", Kind::Name)
+                .help("a-z, 0-9 and -")
+                .holding(posted.get("route_name").unwrap_or(name)),
+        ];
         fields.extend(fields::basics(&at_route));
         sections.push(Section::new("First route", fields));
         sections

@@ -1,6 +1,11 @@
 //! The fields of every document, where their readers look for them.
 
-use super::form::{Field, Kind, Section};
+use serde_json::Value;
+
+use super::form::{Field, Kind, Posted, Rows, Section};
+
+/// What is said where plugins would be set.
+const NO_PLUGINS: &str = "This version has no plugins yet: any name is refused.";
 
 fn field(prefix: &str, pointer: &str, label: &str, kind: Kind) -> Field {
     Field::new(format!("{prefix}{pointer}"), label, kind)
@@ -71,9 +76,9 @@ pub(super) fn service() -> Vec<Section> {
         ),
         Section::new(
             "Plugins",
-            vec![field("", "/plugins", "Plugins", Kind::Json)
-                .help("They run for every route of the service. A route's plugin replaces the service's of that name.")],
-        ),
+            vec![field("", "/plugins", "Plugins", Kind::Json).help(NO_PLUGINS)],
+        )
+        .folded(),
     ]
 }
 
@@ -127,15 +132,14 @@ pub(super) fn route(prefix: &str, upstreams: &[String]) -> Vec<Section> {
         Section::new(
             "Conditions",
             vec![
-                field(
-                    prefix,
-                    "/match",
-                    "Conditions on headers, query, cookies, addresses",
-                    Kind::Json,
-                )
-                .help("Such as {\"headers\": [{\"name\": \"x-canary\", \"value\": \"1\"}]}."),
+                predicates(prefix, "/match/headers", "Headers"),
+                predicates(prefix, "/match/query", "Query parameters"),
+                predicates(prefix, "/match/cookies", "Cookies"),
+                field(prefix, "/match/remote_addrs", "Client addresses", Kind::Lines)
+                    .help("Addresses or blocks, one a line. None: any."),
             ],
         )
+        .help("All of them must hold. A regex matches the whole value.")
         .folded(),
         Section::new(
             "Times",
@@ -151,7 +155,7 @@ pub(super) fn route(prefix: &str, upstreams: &[String]) -> Vec<Section> {
             vec![
                 field(prefix, "/description", "Description", Kind::Text),
                 field(prefix, "/labels", "Labels", Kind::Pairs).help("One key=value a line."),
-                field(prefix, "/plugins", "Plugins", Kind::Json),
+                field(prefix, "/plugins", "Plugins", Kind::Json).help(NO_PLUGINS),
             ],
         )
         .folded(),
@@ -170,9 +174,13 @@ pub(super) fn basics(prefix: &str) -> Vec<Field> {
     ]
 }
 
+fn predicates(prefix: &str, pointer: &str, label: &str) -> Field {
+    field(prefix, pointer, label, Kind::Rows(Rows::Predicates))
+}
+
 /// The nodes of an upstream.
 pub(super) fn nodes(prefix: &str) -> Field {
-    field(prefix, "/nodes", "Nodes", Kind::Nodes)
+    field(prefix, "/nodes", "Nodes", Kind::Rows(Rows::Nodes))
         .help("Where requests go. Weight 0: drained. Without a node the service waits, not live.")
 }
 
@@ -198,8 +206,9 @@ pub(super) fn connection(prefix: &str) -> Vec<Field> {
     ]
 }
 
-/// An upstream.
-pub(super) fn upstream(prefix: &str) -> Vec<Section> {
+/// An upstream: its document says which checks there are.
+pub(super) fn upstream(prefix: &str, document: &Value, posted: &Posted) -> Vec<Section> {
+    let document = &document["checks"];
     let balancers = [
         ("roundrobin", "Round robin"),
         ("chash", "Consistent hash"),
@@ -267,14 +276,72 @@ pub(super) fn upstream(prefix: &str) -> Vec<Section> {
             ],
         )
         .folded(),
-        Section::new(
-            "Health checks",
-            vec![
-                field(prefix, "/checks", "Checks", Kind::Json)
-                    .help("Active and passive checks, as in the reference of upstreams."),
-            ],
-        )
-        .folded(),
+        Section::new("Health checks", active(prefix, posted, &document["active"])),
+        Section::new("Health by requests", passive(prefix, posted, &document["passive"])),
+    ]
+}
+
+/// The switches of an upstream's checks, and what they are of.
+pub(super) const CHECKS: [(&str, &str); 2] =
+    [("active_checks", "/checks/active"), ("passive_checks", "/checks/passive")];
+
+const CHECK_TYPES: [(&str, &str); 3] = [
+    ("http", "An HTTP request"),
+    ("https", "An HTTP request over TLS"),
+    ("tcp", "A TCP connection"),
+];
+
+/// How a gateway asks the nodes by itself.
+fn active(prefix: &str, posted: &Posted, document: &Value) -> Vec<Field> {
+    let of = |rest: &str, label: &str, kind| {
+        field(prefix, &format!("/checks/active{rest}"), label, kind)
+    };
+    let mut types = vec![("", "As the scheme has it")];
+    types.extend(CHECK_TYPES);
+    let seconds = "Seconds.";
+    let row = "In a row. 0: none do.";
+    vec![
+        Field::lead(CHECKS[0].0, "Ask every node by itself", posted, document.is_object()),
+        of("/type", "By", select(&types)),
+        of("/http_path", "Path", Kind::Optional).help("With its query. Empty: /."),
+        of("/host", "Host", Kind::Optional).help("Empty: the one that requests are passed with."),
+        of("/port", "Port", Kind::Number).help("Empty: the node's."),
+        of("/headers", "Headers", Kind::Pairs).help("One name=value a line."),
+        of("/timeout", "Time for an answer", Kind::Number).help(seconds),
+        of("/healthy/interval", "Between two checks of a healthy node", Kind::Number).help(seconds),
+        of("/healthy/successes", "Good checks that bring a node back", Kind::Number).help(row),
+        of("/healthy/http_statuses", "Statuses of good checks", Kind::Numbers),
+        of("/unhealthy/interval", "Between two checks of a node that is out", Kind::Number)
+            .help(seconds),
+        of("/unhealthy/http_failures", "Bad statuses that take a node out", Kind::Number).help(row),
+        of("/unhealthy/tcp_failures", "Failed connections that do", Kind::Number).help(row),
+        of("/unhealthy/timeouts", "Checks without an answer in time that do", Kind::Number)
+            .help(row),
+        of("/unhealthy/http_statuses", "Statuses of bad checks", Kind::Numbers),
+        field(prefix, "/checks/panic_threshold", "Percent of healthy nodes", Kind::Number)
+            .help("When fewer are healthy, all are used as if they were. 0: never."),
+    ]
+}
+
+/// What a gateway takes of the answers to requests.
+fn passive(prefix: &str, posted: &Posted, document: &Value) -> Vec<Field> {
+    let of = |rest: &str, label: &str, kind| {
+        field(prefix, &format!("/checks/passive{rest}"), label, kind)
+    };
+    let row = "Without a good one between. 0: none do.";
+    let lead = Field::lead(CHECKS[1].0, "Count what requests meet", posted, document.is_object());
+    let mut types = vec![("", "Statuses and connections")];
+    types.extend(CHECK_TYPES);
+    vec![
+        lead.help("Takes nodes out; health checks bring them back, and are needed for it."),
+        of("/type", "By", select(&types)),
+        of("/unhealthy/http_failures", "Bad answers that take a node out", Kind::Number).help(row),
+        of("/unhealthy/tcp_failures", "Failed connections that do", Kind::Number).help(row),
+        of("/unhealthy/timeouts", "Answers too late that do", Kind::Number).help(row),
+        of("/unhealthy/http_statuses", "Statuses of bad answers", Kind::Numbers),
+        of("/healthy/successes", "Good answers that bring back", Kind::Number)
+            .help("One that still gets requests. 0: none do."),
+        of("/healthy/http_statuses", "Statuses of good answers", Kind::Numbers),
     ]
 }
 
@@ -294,7 +361,11 @@ pub(super) fn consumer() -> Vec<Section> {
                 "By name. Secrets are references or hashes: {\"main\": {\"type\": \"key-auth\", \"key\": \"$env://APP_KEY\"}}.",
             )],
         ),
-        Section::new("Plugins", vec![field("", "/plugins", "Plugins", Kind::Json)]).folded(),
+        Section::new(
+            "Plugins",
+            vec![field("", "/plugins", "Plugins", Kind::Json).help(NO_PLUGINS)],
+        )
+        .folded(),
     ]
 }
 
@@ -322,8 +393,7 @@ pub(super) fn global_rule() -> Vec<Section> {
         "Global rule",
         vec![
             field("", "/description", "Description", Kind::Text),
-            field("", "/plugins", "Plugins", Kind::Json)
-                .help("They run for every request of the group."),
+            field("", "/plugins", "Plugins", Kind::Json).help(NO_PLUGINS),
         ],
     )]
 }

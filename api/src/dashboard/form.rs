@@ -1,6 +1,7 @@
 //! Forms as views of documents: a field is named by the pointer of what it edits, so that reading a
 //! form is writing at pointers, and a finding stands beside the field whose pointer it names.
 
+mod rows;
 mod value;
 
 use askama::Template;
@@ -8,7 +9,9 @@ use askama::filters::HtmlSafe;
 use refgate_core::json;
 use serde_json::{Map, Value};
 
-use value::{entries, lines, nodes, number, pairs, raw};
+use rows::Row;
+pub(super) use rows::Rows;
+use value::{entries, lines, number, numbers, pairs, raw};
 pub(super) use value::{patch, rebase, set};
 
 /// What a form sent. Names may stand several times.
@@ -39,6 +42,11 @@ impl Posted {
     /// Every text of a name.
     fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, text)| text.as_str())
+    }
+
+    /// Every field with its text.
+    pub(super) fn pairs(&self) -> &[(String, String)] {
+        &self.0
     }
 
     /// The fields whose names begin so, with the rest of their names.
@@ -77,8 +85,10 @@ pub(super) enum Kind {
     Select(Vec<(String, String)>),
     /// Any of several.
     Checks(Vec<String>),
-    /// Nodes of an upstream.
-    Nodes,
+    /// Numbers with commas between them; nothing where it is empty.
+    Numbers,
+    /// A list of small objects, one a row.
+    Rows(Rows),
 }
 
 /// A field of a form.
@@ -93,18 +103,10 @@ pub(super) struct Field {
     text: String,
     on: bool,
     chosen: Vec<String>,
-    rows: Vec<NodeRow>,
+    rows: Vec<Row>,
     errors: Vec<String>,
-}
-
-/// A node as a row of fields.
-#[derive(Debug, Clone, Default)]
-struct NodeRow {
-    host: String,
-    port: String,
-    weight: String,
-    priority: String,
-    errors: Vec<String>,
+    /// Whether what follows in its section is shown only while it is on.
+    leads: bool,
 }
 
 /// Fields that belong together.
@@ -227,7 +229,19 @@ impl Field {
             chosen: Vec::new(),
             rows: Vec::new(),
             errors: Vec::new(),
+            leads: false,
         }
+    }
+
+    /// A switch beside the document by which the rest of its section is there or not: as it was
+    /// posted, or else as the document has it.
+    pub(super) fn lead(name: &str, label: &str, posted: &Posted, is_there: bool) -> Self {
+        let on = match posted.text("view") {
+            "form" => posted.text(name) == "true",
+            _ => is_there,
+        };
+        let field = Self::new(name, label, Kind::Switch).holding(if on { "true" } else { "" });
+        Self { leads: true, ..field }
     }
 
     pub(super) fn help(mut self, help: &str) -> Self {
@@ -252,7 +266,7 @@ impl Field {
 
     /// Whether it is drawn as several fields.
     fn is_fieldset(&self) -> bool {
-        matches!(self.kind, Kind::Checks(_) | Kind::Nodes)
+        matches!(self.kind, Kind::Checks(_) | Kind::Rows(_))
     }
 
     fn has_help(&self) -> bool {
@@ -287,7 +301,16 @@ impl Field {
             Kind::Number => Some(number(trimmed)),
             Kind::Switch => Some(posted.all(&self.pointer).any(|text| text == "true").into()),
             Kind::Lines => Some(lines(text).map(Value::from).collect()),
-            Kind::Pairs => Some(pairs(text)),
+            Kind::Numbers if trimmed.is_empty() => None,
+            Kind::Numbers => Some(numbers(trimmed)),
+            Kind::Pairs => match pairs(text) {
+                Ok(pairs) => Some(pairs),
+                Err(line) => {
+                    let message = format!("Write key=value: {line:?} has no =.");
+                    faults.beside(&self.pointer, message);
+                    return;
+                }
+            },
             Kind::Json if trimmed.is_empty() => None,
             Kind::Json => match json::parse(text.as_bytes()) {
                 Ok(parsed) => Some(parsed.value),
@@ -303,7 +326,7 @@ impl Field {
                     posted.all(&self.pointer).filter(|text| !text.is_empty()).collect();
                 Some(given.into_iter().map(Value::from).collect())
             }
-            Kind::Nodes => Some(nodes(posted, &self.pointer)),
+            Kind::Rows(rows) => Some(rows.read(posted, &self.pointer)),
         };
         set(document, &self.pointer, value);
     }
@@ -317,6 +340,7 @@ impl Field {
             }
             Kind::Switch => self.on = value == &Value::Bool(true),
             Kind::Lines => self.text = entries(value).join("\n"),
+            Kind::Numbers => self.text = entries(value).join(", "),
             Kind::Pairs => {
                 let pair = |(key, value): (&String, &Value)| format!("{key}={}", raw(value));
                 let pairs = value.as_object().into_iter().flatten().map(pair);
@@ -337,29 +361,22 @@ impl Field {
                 self.chosen = vec![chosen];
             }
             Kind::Checks(_) => self.chosen = entries(value),
-            Kind::Nodes => {
-                let of = |node: &Value, key: &str| node.get(key).map(raw).unwrap_or_default();
-                let row = |node: &Value| NodeRow {
-                    host: of(node, "host"),
-                    port: of(node, "port"),
-                    weight: of(node, "weight"),
-                    priority: of(node, "priority"),
-                    errors: Vec::new(),
-                };
-                self.rows = value.as_array().into_iter().flatten().map(row).collect();
-                let weight = "100".to_owned();
-                self.rows.push(NodeRow { weight, ..NodeRow::default() });
-            }
+            Kind::Rows(rows) => self.rows = rows.show(value),
         }
     }
 
     /// Takes a fault that is its own.
     fn take(&mut self, pointer: &str, message: &str) {
         let rest = pointer.strip_prefix(&self.pointer).unwrap_or_default();
-        let row = rest.split('/').nth(1).and_then(|index| index.parse::<usize>().ok());
-        match row.filter(|_| self.kind == Kind::Nodes).and_then(|index| self.rows.get_mut(index)) {
-            Some(row) => row.errors.push(message.to_owned()),
-            None => self.errors.push(message.to_owned()),
+        let mut parts = rest.split('/').skip(1);
+        let row = parts.next().and_then(|index| index.parse::<usize>().ok());
+        if let (Kind::Rows(rows), Some(row)) = (&self.kind, row)
+            && let Some(row) = self.rows.get_mut(row)
+        {
+            let column = rows.column_of(parts.next().unwrap_or_default());
+            row.errors.push((column, message.to_owned()));
+        } else {
+            self.errors.push(message.to_owned());
         }
     }
 }
@@ -410,11 +427,11 @@ pub(super) fn show(sections: &mut [Section], document: &Value, faults: &Faults) 
     summary
 }
 
-/// Shows of JSON fields that could not be read what was typed.
+/// Shows of fields that could not be read what was typed.
 pub(super) fn keep_typed(sections: &mut [Section], posted: &Posted, faults: &Faults) {
     for field in sections.iter_mut().flat_map(|section| &mut section.fields) {
         let unread = faults.of_fields.iter().any(|(pointer, _)| *pointer == field.pointer);
-        if unread && field.kind == Kind::Json {
+        if unread && matches!(field.kind, Kind::Json | Kind::Pairs) {
             posted.text(&field.pointer).clone_into(&mut field.text);
         }
     }

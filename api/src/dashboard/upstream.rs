@@ -33,8 +33,8 @@ struct UpstreamSubject {
 }
 
 impl Subject for UpstreamSubject {
-    fn sections(&self, _: &Value, posted: &Posted) -> Vec<Section> {
-        let mut sections = fields::upstream("");
+    fn sections(&self, document: &Value, posted: &Posted) -> Vec<Section> {
+        let mut sections = fields::upstream("", document, posted);
         if self.upstream.is_none() {
             let mut name = name_field(posted);
             if posted.get(NAME).is_none() && self.runtime["upstreams"].get("default").is_none() {
@@ -43,6 +43,20 @@ impl Subject for UpstreamSubject {
             sections.insert(0, Section::new("Upstream", vec![name]));
         }
         sections
+    }
+
+    fn reshape(&self, document: &mut Value, posted: &Posted) {
+        if posted.text("view") != "form" {
+            return;
+        }
+        for (switch, pointer) in fields::CHECKS {
+            let is_on = posted.text(switch) == "true";
+            match document.pointer(pointer) {
+                Some(_) if !is_on => set(document, pointer, None),
+                None if is_on => set(document, pointer, Some(json!({}))),
+                _ => {}
+            }
+        }
     }
 
     fn operation(

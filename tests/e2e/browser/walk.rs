@@ -74,7 +74,7 @@ impl Walk {
 
         // What is wrong stands beside its field.
         browser.replaces("#editor", |it| it.click(".actions button[value=preview]"))?;
-        browser.sees(".node .error")?;
+        browser.sees(".row .error")?;
         browser.may_be_refused(422);
         browser.audit()?;
         browser.fill(&format!("[name='{node}/port']"), &self.stage.origin.port.to_string())?;
@@ -268,11 +268,11 @@ impl Walk {
         // The page says so by itself.
         browser.sees("#fresh")?;
         browser.audit()?;
-        browser.click(".actions button[value=save]")?;
+        browser.may_be_refused(409);
+        browser.click("#fresh-show")?;
         browser.reads("#stale", "/more")?;
         ensure!(browser.value("[name='/priority']")? == "3", "what was typed stays");
         ensure!(browser.value("[name='/paths']")?.contains("/more"), "the rest is what it is now");
-        browser.may_be_refused(409);
         browser.audit()?;
         browser.click(".actions button[value=save]")?;
         browser.arrives(&routes)?;

@@ -22,7 +22,7 @@ fn a_form_is_written_at_its_pointers() {
             field("/paths", Kind::Lines),
             field("/methods", Kind::Checks(vec!["GET".into()])),
             field("/labels", Kind::Pairs),
-            field("/nodes", Kind::Nodes),
+            field("/nodes", Kind::Rows(Rows::Nodes)),
         ],
     )];
     let posted = posted(&[
@@ -34,7 +34,7 @@ fn a_form_is_written_at_its_pointers() {
         ("/paths", "/a\r\n\r\n /b \r\n"),
         ("/methods", "GET"),
         ("/methods", "PUT"),
-        ("/labels", "env = uat\nx"),
+        ("/labels", "env = uat\nx="),
         ("/nodes/0/host", ""),
         ("/nodes/0/weight", "100"),
         ("/nodes/2/host", "h"),
@@ -54,7 +54,10 @@ fn a_form_is_written_at_its_pointers() {
 fn faults_stand_beside_their_fields() {
     let mut sections = [Section::new(
         "",
-        vec![Field::new("/paths", "", Kind::Lines), Field::new("/nodes", "", Kind::Nodes)],
+        vec![
+            Field::new("/paths", "", Kind::Lines),
+            Field::new("/nodes", "", Kind::Rows(Rows::Nodes)),
+        ],
     )];
     let fault = |pointer: &str| (pointer.to_owned(), "wrong".to_owned());
     let faults = Faults {
@@ -65,8 +68,8 @@ fn faults_stand_beside_their_fields() {
     let left = show(&mut sections, &document, &faults);
     assert_eq!(left.to_string().matches("/pathsx: wrong").count(), 1, "{left:?}");
     assert_eq!(sections[0].fields[0].errors, ["wrong"]);
-    assert_eq!(sections[0].fields[1].rows[0].errors, ["wrong"]);
-    assert_eq!(sections[0].fields[1].rows[0].port, "x");
+    assert_eq!(sections[0].fields[1].rows[0].errors, [("port", "wrong".to_owned())]);
+    assert_eq!(sections[0].fields[1].rows[0].cells[1], "x");
     assert_eq!(sections[0].fields[1].rows.len(), 2, "one is free");
 }
 

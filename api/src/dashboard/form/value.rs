@@ -1,10 +1,6 @@
 //! Values between fields and documents: read from text, written at pointers, patched and rebased.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
-
-use super::Posted;
 
 pub(super) fn number(text: &str) -> Value {
     let whole = text.parse::<i64>().map(Value::from);
@@ -15,33 +11,22 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-pub(super) fn pairs(text: &str) -> Value {
-    let pair = |line: &str| {
-        let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        (key.trim().to_owned(), Value::from(value.trim()))
+/// An object of texts, `key=value` a line.
+///
+/// # Errors
+/// The first line that is none.
+pub(super) fn pairs(text: &str) -> Result<Value, &str> {
+    let pair = |line| {
+        let (key, value): (&str, &str) = str::split_once(line, '=').ok_or(line)?;
+        Ok((key.trim().to_owned(), Value::from(value.trim())))
     };
-    Value::Object(lines(text).map(pair).collect())
+    lines(text).map(pair).collect::<Result<_, _>>().map(Value::Object)
 }
 
-/// The rows in which a host or a port stands; the rest is left out.
-pub(super) fn nodes(posted: &Posted, pointer: &str) -> Value {
-    let mut rows: BTreeMap<usize, Map<String, Value>> = BTreeMap::new();
-    let prefix = format!("{pointer}/");
-    for (rest, text) in posted.beginning(&prefix) {
-        let Some((index, key)) = rest.split_once('/') else { continue };
-        let (Ok(index), text) = (index.parse::<usize>(), text.trim()) else { continue };
-        let row = rows.entry(index).or_default();
-        if text.is_empty() {
-            continue;
-        }
-        match key {
-            "host" => row.insert(key.to_owned(), text.into()),
-            "port" | "weight" | "priority" => row.insert(key.to_owned(), number(text)),
-            _ => None,
-        };
-    }
-    let named = |row: &Map<String, Value>| row.contains_key("host") || row.contains_key("port");
-    rows.into_values().filter(named).map(Value::Object).collect()
+/// Numbers with commas or spaces between them; what is none is told by the one who reads documents.
+pub(super) fn numbers(text: &str) -> Value {
+    let parts = text.split(|letter: char| letter == ',' || letter.is_whitespace());
+    parts.filter(|part| !part.is_empty()).map(number).collect()
 }
 
 /// A value as it stands in a field.

@@ -50,9 +50,15 @@ async fn faults_stand_beside_their_fields() -> Result<()> {
         ),
         (
             "/groups/test/services/httpbin/routes/get-headers",
-            vec![("/match", "{\"headers\": [")],
-            "-match",
+            vec![("/plugins", "{\"headers\": [")],
+            "-plugins",
             "JSON",
+        ),
+        (
+            "/groups/test/services/httpbin/routes/get-headers",
+            vec![("/labels", "team=a\nregion")],
+            "-labels",
+            "has no =",
         ),
         ("/groups/test/consumers/~new", vec![("name", "not a name")], "name", "consumer name"),
         (
@@ -294,6 +300,60 @@ async fn things_come_and_go() -> Result<()> {
     let (at, page) = browser.done(&delete, &[("confirm", "httpbin")]).await?;
     assert_eq!(at, "/groups/test");
     assert!(words(&page).contains("No service yet"), "{}", words(&page));
+    Ok(())
+}
+
+#[tokio::test]
+async fn conditions_and_checks_have_fields() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let route = format!("{TEST}/routes/get-headers");
+    let fields = [
+        ("action", "save"),
+        ("/match/headers/0/name", "x-canary"),
+        ("/match/headers/0/is", "value"),
+        ("/match/headers/0/value", "1"),
+        ("/match/cookies/0/name", "beta"),
+        ("/match/cookies/0/is", "absent"),
+        ("/match/remote_addrs", "10.0.0.0/8"),
+    ];
+    browser.done(&route, &fields).await?;
+    let at = || Ok::<_, anyhow::Error>(("test".parse()?, "httpbin".parse()?));
+    let (group, service) = at()?;
+    let found = browser.repository.route(&group, &service, &"get-headers".parse()?)?.value;
+    let expected = json!({"headers": [{"name": "x-canary", "value": "1"}], "query": [],
+        "cookies": [{"name": "beta", "present": false}], "remote_addrs": ["10.0.0.0/8"]});
+    assert_eq!(found["match"], expected);
+    let bad =
+        [("action", "save"), ("/match/headers/0/is", "regex"), ("/match/headers/0/value", "(")];
+    let reply = browser.submit(&route, &bad).await?;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let row = reply.text.split(r#"name="/match/headers/0/value""#).nth(1).context("a row")?;
+    assert!(row.split('>').next().unwrap_or_default().contains("aria-invalid"), "{row}");
+
+    let upstream = format!("{TEST}/upstreams/default");
+    let checks = || -> Result<Value> {
+        let (group, service) = at()?;
+        let found = browser.repository.runtime(&group, &service)?.value;
+        Ok(found["upstreams"]["default"]["checks"].clone())
+    };
+    let fields = [
+        ("action", "save"),
+        ("active_checks", "true"),
+        ("/checks/active/http_path", "/health"),
+        ("/checks/active/healthy/interval", "2.5"),
+        ("/checks/active/unhealthy/http_statuses", "500, 503"),
+    ];
+    browser.done(&upstream, &fields).await?;
+    let on = checks()?;
+    assert_eq!(on["active"]["http_path"], "/health");
+    assert_eq!(on["active"]["healthy"]["interval"], 2.5);
+    assert_eq!(on["active"]["unhealthy"]["http_statuses"], json!([500, 503]));
+    assert_eq!(on.get("passive"), None);
+    // A form that nobody touches changes nothing.
+    let (_, page) = browser.done(&upstream, &[("action", "save")]).await?;
+    assert!(words(&page).contains("Nothing was different"), "{}", words(&page));
+    browser.done(&upstream, &[("action", "save"), ("active_checks", "")]).await?;
+    assert_eq!(checks()?.get("active"), None);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Signing in and out, what keeps others out, and what roles see.
 
+use std::sync::Arc;
+
 use super::*;
 
 #[tokio::test]
@@ -187,5 +189,45 @@ async fn the_theme_is_remembered() -> Result<()> {
     let both = format!("{}; refgate_theme=dark", browser.cookie.as_deref().unwrap_or_default());
     let request = Request::get("/").header(header::COOKIE, both).body(Body::empty())?;
     assert!(browser.send(request).await?.text.contains(r#"data-theme="dark""#));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_typed_outlives_a_session() -> Result<()> {
+    let mut browser = Browser::signed_in().await?.with_httpbin()?;
+    let path = "/groups/test/services/httpbin/routes/get-headers";
+    let page = browser.page(path).await?;
+    // The control plane was started anew: it knows nobody.
+    browser.api.sessions = Arc::default();
+    let typed = "a \"text\"\n\nof <lines>";
+    let fields = [("action", "save"), ("/description", "kept"), ("/paths", "/headers\n/more")];
+    let reply = browser.submit_from(&page, path, &fields).await?;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert!(words(&reply.text).contains("What you typed is kept"), "{}", words(&reply.text));
+
+    let reply = browser.submit_from(&reply.text, "/login", &[("token", "wrong")]).await?;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "and it is kept after a slip, too");
+    let token = browser.admin.reveal().to_owned();
+    let reply = browser.submit_from(&reply.text, "/login", &[("token", &token)]).await?;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(words(&reply.text).contains("has not been saved yet"), "{}", words(&reply.text));
+    let cookie = reply.headers.get(header::SET_COOKIE).context("a cookie")?.to_str()?;
+    browser.cookie = Some(cookie.split(';').next().unwrap_or_default().to_owned());
+    let reply = browser.submit_from(&reply.text, path, &[]).await?;
+    browser.follow(reply).await?;
+    let route =
+        browser.repository.route(&"test".parse()?, &"httpbin".parse()?, &"get-headers".parse()?)?;
+    assert_eq!(route.value["description"], "kept");
+    assert_eq!(route.value["paths"], json!(["/headers", "/more"]));
+
+    // What another site sends is not kept, and neither are leaving and looks.
+    browser.cookie = None;
+    let evil = [("sec-fetch-site", "cross-site")];
+    let reply = browser.post_raw(path, &[("/description", typed)], &evil).await?;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
+    for path in ["/logout", "/theme"] {
+        let reply = browser.post_raw(path, &[("next", "/")], &[]).await?;
+        assert_eq!(reply.headers["location"], "/login", "{path}");
+    }
     Ok(())
 }
