@@ -114,13 +114,15 @@ async fn host_removal(
         return Err(Problem::new(Kind::NotFound, detail));
     };
     hosts.retain(|known| known != host);
-    let lead = match hosts.is_empty() {
+    let is_last = hosts.is_empty();
+    let lead = match is_last {
         true => "It is the last one. Without any, the service answers to every host.",
         false => "Requests for it do not come to this service any more.",
     };
     Ok(Removal {
         title: format!("Remove host {host}"),
         lead: lead.to_owned(),
+        is_grave: is_last,
         crumbs: service_crumbs(&group, &service),
         back: format!("{}/hosts", service_path(&group, &service)),
         verb: "Remove host",
@@ -208,7 +210,8 @@ async fn node_removal(
         let detail = format!("upstream {upstream} of {service} has no node {host}:{port}");
         return Err(Problem::new(Kind::NotFound, detail));
     }
-    let lead = match nodes.is_empty() {
+    let is_last = nodes.is_empty();
+    let lead = match is_last {
         true => {
             "It is the last one. Without any, a service whose routes use the upstream takes no \
                  requests here."
@@ -221,6 +224,7 @@ async fn node_removal(
     Ok(Removal {
         title: format!("Remove node {host}:{port}"),
         lead: lead.to_owned(),
+        is_grave: is_last,
         crumbs: service_crumbs(&group, &service),
         back: format!("{}/upstreams", service_path(&group, &service)),
         verb: "Remove node",

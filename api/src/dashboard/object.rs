@@ -323,6 +323,7 @@ async fn removal(
     Ok(Removal {
         title: format!("Delete {noun} {}", object.as_str()),
         lead: format!("It goes from {group}. {follows}"),
+        is_grave: false,
         crumbs,
         back,
         verb: "Delete",

@@ -120,9 +120,9 @@ fn ago(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second().saturating_sub(then.as_second());
     let (number, unit) = match seconds {
         ..45 => return "just now".to_owned(),
-        45..5_400 => ((seconds + 30) / 60, "minute"),
-        5_400..129_600 => ((seconds + 1_800) / 3_600, "hour"),
-        129_600..5_184_000 => ((seconds + 43_200) / 86_400, "day"),
+        45..3_570 => ((seconds + 30) / 60, "minute"),
+        3_570..84_600 => ((seconds + 1_800) / 3_600, "hour"),
+        84_600..5_184_000 => ((seconds + 43_200) / 86_400, "day"),
         _ => return then.strftime("%Y-%m-%d").to_string(),
     };
     format!("{number} {unit}{} ago", if number == 1 { "" } else { "s" })
@@ -260,6 +260,10 @@ mod tests {
             (-5, "just now"),
             (60, "1 minute ago"),
             (600, "10 minutes ago"),
+            (3_569, "59 minutes ago"),
+            (3_570, "1 hour ago"),
+            (84_599, "23 hours ago"),
+            (84_600, "1 day ago"),
             (3 * 3600, "3 hours ago"),
             (2 * 86_400, "2 days ago"),
         ];

@@ -19,6 +19,8 @@ pub(super) struct Removal {
     pub(super) title: String,
     /// What follows from it.
     pub(super) lead: String,
+    /// Whether that is more than one would think.
+    pub(super) is_grave: bool,
     pub(super) crumbs: Vec<Crumb>,
     /// Where to go when it is done, or not done.
     pub(super) back: String,

@@ -157,6 +157,7 @@ async fn removal(api: &Api, at: (GroupName, ServiceName, RouteName)) -> Result<R
             "It goes from {group}. What it took goes to the next route that matches, or is answered \
              404. Other groups keep it until a version without it is synced to them."
         ),
+        is_grave: false,
         crumbs: service_crumbs(&group, &service),
         back: format!("{}/routes", service_path(&group, &service)),
         verb: "Delete route",

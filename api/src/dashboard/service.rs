@@ -530,6 +530,7 @@ async fn removal(
             "It goes from {group} with its hosts and upstreams. Other groups keep it, and so does \
              the history."
         ),
+        is_grave: false,
         crumbs: service_crumbs(&group, &service),
         back: format!("/groups/{group}"),
         verb: "Delete service",

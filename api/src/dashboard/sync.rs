@@ -72,6 +72,8 @@ struct SyncPage {
     first: bool,
     sections: Sections,
     clashes: Vec<Clash>,
+    /// Of how many of them nothing was chosen yet.
+    open: usize,
     reason: String,
     faults: Summary,
     version_faults: Vec<String>,
@@ -283,7 +285,9 @@ async fn page(api: &Api, visitor: &Visitor, desk: &Desk, order: Order) -> Answer
         "" => view.state.version.as_ref().map(ToString::to_string),
         source => Some(source.to_owned()),
     };
+    let clashes = clashes(&shown.conflicts, &order.posted);
     let page = SyncPage {
+        open: clashes.iter().filter(|clash| !clash.take_ours && !clash.take_theirs).count(),
         frame: visitor.frame(format!("Sync {service}"), "groups", service_crumbs(group, service)),
         group: group.clone(),
         service: service.clone(),
@@ -296,7 +300,7 @@ async fn page(api: &Api, visitor: &Visitor, desk: &Desk, order: Order) -> Answer
         targets: desk.targets(&order.to),
         first,
         sections: Sections(sections),
-        clashes: clashes(&shown.conflicts, &order.posted),
+        clashes,
         reason: order.posted.text("reason").to_owned(),
         faults,
         version_faults,
@@ -391,9 +395,18 @@ async fn carry_out(
             let mut notice = editor::notice(&written);
             if let Some(outcome) = written.services.first() {
                 let title = format!("{} {}", outcome.service, outcome.version);
-                notice.text = match written.changed {
-                    true => format!("{title} is in {to}, as revision {}.", written.revision),
-                    false => format!("{title} brings nothing new to {to}, which stays as it is."),
+                let (t, s) = (to.clone(), desk.service.clone());
+                let now = api.store.read(move |repository| repository.service(&t, &s)).await?;
+                let is_whole = now.state.version.as_ref() == Some(&outcome.version);
+                let revision = written.revision;
+                notice.text = match (written.changed, is_whole) {
+                    (true, true) => format!("{title} is in {to}, as revision {revision}."),
+                    (true, false) => format!(
+                        "{title} came to {to} as revision {revision}, beside what {to} keeps of its own."
+                    ),
+                    (false, _) => {
+                        format!("{title} brings nothing new to {to}, which stays as it is.")
+                    }
                 };
             }
             Ok(Some(visitor.go(&service_path(&to, &desk.service), notice)))

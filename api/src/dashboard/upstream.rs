@@ -194,6 +194,7 @@ async fn removal(
     Ok(Removal {
         title: format!("Delete upstream {upstream} of {service}"),
         lead: format!("It goes from {group} with its nodes. Other groups keep theirs."),
+        is_grave: false,
         crumbs: service_crumbs(&group, &service),
         back: format!("{}/upstreams", service_path(&group, &service)),
         verb: "Delete upstream",

@@ -163,6 +163,7 @@ async fn conflicts_are_settled_one_by_one() -> Result<()> {
     let one = [("action", "preview"), (&*choices[0].0, choices[0].1)];
     let half = browser.submit_from(&reply.text, &format!("{TEST}/sync"), &one).await?;
     assert_eq!(half.status, StatusCode::CONFLICT, "one is left");
+    assert!(words(&half.text).contains("1 of 2 is still open"), "{}", words(&half.text));
     let both =
         [("action", "preview"), (&*choices[0].0, choices[0].1), (&*choices[1].0, choices[1].1)];
     let preview = browser.submit_from(&half.text, &format!("{TEST}/sync"), &both).await?;
@@ -170,7 +171,8 @@ async fn conflicts_are_settled_one_by_one() -> Result<()> {
     assert!(words(&preview.text).contains("changed /priority 7 → 5"), "{}", words(&preview.text));
     let reply =
         browser.submit_from(&preview.text, &format!("{TEST}/sync"), &[("action", "apply")]).await?;
-    browser.follow(reply).await?;
+    let (_, page) = browser.follow(reply).await?;
+    assert!(words(&page).contains("beside what uat keeps of its own"), "{}", words(&page));
     let route =
         browser.repository.route(&"uat".parse()?, &"httpbin".parse()?, &"get-headers".parse()?)?;
     assert_eq!(
