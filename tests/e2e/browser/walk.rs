@@ -27,6 +27,8 @@ impl Walk {
         self.rolls_back().context("rolling production back")?;
         self.settles_a_conflict().context("settling conflicts")?;
         self.keeps_what_was_typed().context("saving a stale form")?;
+        self.removes_a_host().context("removing a host")?;
+        self.sets_conditions().context("setting conditions")?;
         self.sees_what_others_do().context("watching")?;
         tour::pages(&self.browser, &self.stage)?;
         self.leaves().context("signing out")
@@ -217,6 +219,48 @@ impl Walk {
         browser.audit()?;
         self.stage.serves("production", "/get", 404)?;
         self.stage.serves("production", "/headers", 200).map(drop)
+    }
+
+    /// Takes something away: it is shown first, thought better of, and done.
+    fn removes_a_host(&self) -> Result<()> {
+        let browser = &self.browser;
+        browser.goto(&format!("{}/hosts", page_of("test")))?;
+        browser.click("#add-host summary")?;
+        browser.fill("#host-new", "second.acme.com")?;
+        browser.click("#add-host button.is-main")?;
+        browser.reads(".rows", "second.acme.com")?;
+        let remove = "a[aria-label='Remove host second.acme.com']";
+        browser.click(remove)?;
+        browser.reads("dialog[open] #preview", "second.acme.com")?;
+        browser.audit()?;
+        browser.press("\u{e00c}")?;
+        browser.loses("dialog")?;
+        browser.click(remove)?;
+        browser.fill("dialog[open] #reason", "moved")?;
+        browser.click("dialog #remove")?;
+        browser.reads("#notice", "Saved in test")?;
+        browser.loses(remove)
+    }
+
+    /// Conditions in rows: a free one follows the last, and what each says is kept.
+    fn sets_conditions(&self) -> Result<()> {
+        let browser = &self.browser;
+        let route = format!("{}/routes/get-headers", page_of("test"));
+        browser.goto(&route)?;
+        browser.click_words("summary", "Conditions")?;
+        for (row, name, is) in [(0, "x-canary", "absent"), (1, "x-debug", "absent")] {
+            browser.fill(&format!("[name='/match/headers/{row}/name']"), name)?;
+            browser.choose(&format!("[name='/match/headers/{row}/is']"), is)?;
+        }
+        browser.sees("[name='/match/headers/2/name']")?;
+        browser.replaces("#editor", |it| it.click(".actions button[value=preview]"))?;
+        browser.reads("#preview", "x-debug")?;
+        browser.audit()?;
+        browser.click(".actions button[value=save]")?;
+        browser.arrives(&format!("{}/routes", page_of("test")))?;
+        let stored = self.stage.read("/v1/groups/test/services/httpbin/routes/get-headers")?;
+        ensure!(stored["match"]["headers"][1]["present"] == false, "{stored:#}");
+        self.stage.serves("test", "/headers", 200).map(drop)
     }
 
     /// Changes a route of a group through the API, as somebody else.
