@@ -10,6 +10,7 @@ mod documents;
 mod fleet;
 
 use refgate_core::diagnostic::Code;
+use refgate_core::limits::VERSION_BYTES;
 use serde_json::{Map, Value, json};
 
 use super::operation::shape;
@@ -18,7 +19,8 @@ use crate::problem::Kind;
 
 /// Names as paths and documents have them.
 const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
-const VERSION: &str = "^(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})(-[0-9A-Za-z-]+(\\.[0-9A-Za-z-]+)*)?$";
+const VERSION: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\
+    (-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?$";
 
 /// Every schema by its name.
 pub(super) fn all() -> Map<String, Value> {
@@ -126,7 +128,11 @@ fn add_texts(all: &mut Map<String, Value>) {
                 "83baae61804e65cc73a7201a7252750c76066a30",
             ),
         ),
-        ("Version", pattern("A SemVer number without build metadata.", VERSION, "1.0.0")),
+        ("Version", {
+            let mut schema = pattern("A SemVer number without build metadata.", VERSION, "1.0.0");
+            schema["maxLength"] = json!(VERSION_BYTES);
+            schema
+        }),
         ("Time", json!({"type": "string", "format": "date-time", "description": "RFC 3339."})),
         ("Role", word("What a token may do.", &Role::ALL.map(Role::as_str))),
         (
@@ -191,4 +197,39 @@ fn add_texts(all: &mut Map<String, Value>) {
         ),
     ];
     all.extend(texts.map(|(name, schema)| (name.to_owned(), schema)));
+}
+
+#[cfg(test)]
+mod tests {
+    use refgate_core::version::Version;
+    use serde_json::json;
+
+    use crate::openapi::testing::check;
+
+    #[test]
+    fn a_version_is_what_is_taken_as_one() {
+        let numbers = [
+            "1.0.0",
+            "0.0.0",
+            "202611291838.0.12",
+            "1.0.0-rc.1",
+            "1.0.0-0.x-y.0a",
+            "",
+            "1",
+            "1.0",
+            "v1.0.0",
+            "01.0.0",
+            "1.0.0-01",
+            "1.0.0-",
+            "1.0.0-a..b",
+            "1.0.0+b",
+            "1.0.0\n",
+        ];
+        for text in
+            numbers.map(str::to_owned).into_iter().chain([format!("1.0.0-{}", "a".repeat(59))])
+        {
+            let told = check("/components/schemas/Version", &json!(text)).is_ok();
+            assert_eq!(told, text.parse::<Version>().is_ok(), "{text:?}");
+        }
+    }
 }

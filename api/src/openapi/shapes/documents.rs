@@ -66,7 +66,9 @@ pub(super) fn add(all: &mut Map<String, Value>) {
     for name in ["Route", "Consumer", "Certificate", "GlobalRule"] {
         let mut item = all[name].clone();
         item["properties"]["name"] = json!({"type": "string"});
-        item["required"] = json!(["name"]);
+        let mut required = vec![json!("name")];
+        required.extend(item["required"].as_array().into_iter().flatten().cloned());
+        item["required"] = json!(required);
         all.insert(format!("Named{name}"), item);
     }
     tell(
