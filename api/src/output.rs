@@ -19,6 +19,7 @@ pub mod yaml;
 
 use std::io::{self, IsTerminal, Write};
 
+use console::Term;
 use serde_json::Value;
 
 use self::paint::Colour;
@@ -28,7 +29,7 @@ use crate::client::problem::Finding;
 /// What answers look like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A table for people
+    /// A table for people; on a narrow terminal without what can be spared of it
     #[default]
     Table,
     /// The answer of the API, as it came
@@ -66,10 +67,13 @@ impl Output {
     #[must_use]
     pub fn standard(format: Format) -> Self {
         let terminal = io::stdout().is_terminal();
-        let style = |terminal| if terminal { Style::Terminal } else { Style::Plain };
+        let style = |terminal: &Term| match terminal.is_term() {
+            true => Style::Terminal { width: columns(terminal) },
+            false => Style::Plain,
+        };
         let (answers, messages) = (Box::new(io::stdout()), Box::new(io::stderr()));
-        let mut output = Self::new(format, style(terminal), answers, messages);
-        output.style_of_messages = style(io::stderr().is_terminal());
+        let mut output = Self::new(format, style(&Term::stdout()), answers, messages);
+        output.style_of_messages = style(&Term::stderr());
         let output = if terminal && paint::wanted() { output.coloured() } else { output };
         // The question stands on standard error: both have to be in front of somebody.
         match io::stdin().is_terminal() && io::stderr().is_terminal() {
@@ -151,6 +155,15 @@ impl Output {
         }
     }
 
+    /// A sentence of an answer.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn sentence(&mut self, colour: Option<Colour>, sentence: &str) -> io::Result<()> {
+        let sentence = folded(sentence, self.style);
+        sentence.lines().try_for_each(|line| self.painted(colour, line))
+    }
+
     /// A text as it is, for another program to read.
     ///
     /// # Errors
@@ -206,13 +219,21 @@ impl Output {
     /// # Errors
     /// When standard error cannot be written.
     pub fn note(&mut self, message: impl AsRef<str>) -> io::Result<()> {
+        writeln!(self.messages, "{}", folded(message.as_ref(), self.style_of_messages))
+    }
+
+    /// The same in one line, for what is copied from there.
+    ///
+    /// # Errors
+    /// When standard error cannot be written.
+    pub fn note_to_copy(&mut self, message: impl AsRef<str>) -> io::Result<()> {
         writeln!(self.messages, "{}", text::printable(message.as_ref()))
     }
 
     /// Whether somebody reads the messages on a terminal.
     #[must_use]
     pub fn messages_are_read(&self) -> bool {
-        self.style_of_messages == Style::Terminal
+        matches!(self.style_of_messages, Style::Terminal { .. })
     }
 
     /// A table beside the answer.
@@ -235,6 +256,21 @@ impl Output {
     pub fn messages(&mut self) -> &mut dyn Write {
         &mut self.messages
     }
+}
+
+/// A text of others, in as many lines as a terminal needs for it.
+fn folded(text: &str, style: Style) -> String {
+    let text = text::printable(text);
+    match style {
+        Style::Terminal { width } => text::paragraph(&text, width),
+        Style::Plain => text.into_owned(),
+    }
+}
+
+/// The columns of a terminal; 80 for one that does not know them.
+fn columns(terminal: &Term) -> usize {
+    let known = terminal.size_checked().map(|(_, columns)| usize::from(columns));
+    known.filter(|columns| *columns > 0).unwrap_or(80)
 }
 
 impl std::fmt::Debug for Output {

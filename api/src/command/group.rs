@@ -13,7 +13,7 @@ use super::input::{self, Source};
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, Group};
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
 
@@ -156,14 +156,14 @@ fn list(session: &mut Session) -> Result<Ending, Failure> {
 /// The table of groups, which `refgate status` shows as well.
 pub(crate) fn table(groups: &[Group]) -> Table {
     let mut table = Table::new([
-        "GROUP",
-        "REVISION",
-        "HEAD",
-        "SERVICES",
-        "GATEWAYS",
-        "PROMOTE FROM",
-        "DESCRIPTION",
-        "PROBLEM",
+        Column::whole("GROUP"),
+        Column::whole("REVISION"),
+        Column::whole("HEAD"),
+        Column::whole("SERVICES"),
+        Column::words("GATEWAYS"),
+        Column::words("PROMOTE FROM"),
+        Column::spare("DESCRIPTION"),
+        Column::words("PROBLEM"),
     ]);
     for group in groups {
         let gateways = match group.instances.total {

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, Event};
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output, changes, text};
 
@@ -143,7 +143,15 @@ impl HistoryArgs {
 }
 
 fn table(events: &[Event]) -> Table {
-    let mut table = Table::new(["REVISION", "AT", "EVENT", "WHAT", "ACTOR", "REASON", "COMMIT"]);
+    let mut table = Table::new([
+        Column::whole("REVISION"),
+        Column::words("AT"),
+        Column::spare("EVENT"),
+        Column::words("WHAT"),
+        Column::words("ACTOR"),
+        Column::words("REASON"),
+        Column::whole("COMMIT"),
+    ]);
     for event in events {
         table.row([
             event.revision.to_string(),

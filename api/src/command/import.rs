@@ -12,7 +12,7 @@ use super::input::{self, Source};
 use super::session::{Sent, Session};
 use crate::client::endpoint::Endpoint;
 use crate::client::view;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::{self, Ending};
 use crate::output::{Format, Output};
 
@@ -111,7 +111,8 @@ impl Run for ImportCommand {
 }
 
 fn show(out: &mut Output, imported: &Imported) -> std::io::Result<()> {
-    let mut table = Table::new(["ROUTE", "METHODS", "PATHS"]);
+    let columns = [Column::whole("ROUTE"), Column::words("METHODS"), Column::words("PATHS")];
+    let mut table = Table::new(columns);
     for route in &imported.routes {
         table.row([route.name.clone(), route.methods.join(", "), route.paths.join(", ")]);
     }

@@ -15,7 +15,7 @@ use super::session::Session;
 use crate::client::endpoint::Endpoint;
 use crate::client::one_or_many;
 use crate::client::view::{self, LastChange};
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, text};
 
@@ -188,7 +188,8 @@ fn list(session: &mut Session, kind: ObjectKind, group: &GroupName) -> Result<En
             ObjectKind::Certificate => "SNIS",
             ObjectKind::GlobalRule => "PLUGINS",
         };
-        let mut table = Table::new(["NAME", holds, "DESCRIPTION"]);
+        let columns = [Column::whole("NAME"), Column::words(holds), Column::spare("DESCRIPTION")];
+        let mut table = Table::new(columns);
         for object in objects {
             table.row([name(object), held(kind, object), field(object, "description")]);
         }

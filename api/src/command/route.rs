@@ -16,7 +16,7 @@ use super::input::{self, Source};
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, LastChange, Route};
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
 
@@ -195,8 +195,15 @@ fn list(
 
 /// The routes of a service.
 pub(crate) fn table<'a>(routes: impl IntoIterator<Item = (&'a str, &'a Route)>) -> Table {
-    let header = ["ROUTE", "METHODS", "PATHS", "UPSTREAM", "PRIORITY", "STATE", "DESCRIPTION"];
-    let mut table = Table::new(header);
+    let mut table = Table::new([
+        Column::whole("ROUTE"),
+        Column::words("METHODS"),
+        Column::words("PATHS"),
+        Column::whole("UPSTREAM"),
+        Column::whole("PRIORITY"),
+        Column::whole("STATE"),
+        Column::spare("DESCRIPTION"),
+    ]);
     for (name, route) in routes {
         table.row([
             name.to_owned(),

@@ -14,7 +14,7 @@ use super::node::NodeSpec;
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, LastChange, Runtime};
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
 
@@ -261,7 +261,13 @@ pub(crate) fn add_fields(fields: &mut Table, runtime: &Runtime) {
 
 /// The upstreams of a runtime.
 pub(crate) fn table(runtime: &Runtime) -> Table {
-    let mut table = Table::new(["UPSTREAM", "NODES", "SCHEME", "HOST HEADER", "BALANCER"]);
+    let mut table = Table::new([
+        Column::whole("UPSTREAM"),
+        Column::words("NODES"),
+        Column::whole("SCHEME"),
+        Column::words("HOST HEADER"),
+        Column::whole("BALANCER"),
+    ]);
     for (name, upstream) in &runtime.upstreams {
         let nodes: Vec<String> = upstream.nodes.iter().map(text::node).collect();
         let nodes = if nodes.is_empty() { "none".to_owned() } else { nodes.join(", ") };

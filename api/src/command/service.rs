@@ -16,7 +16,7 @@ use super::{Run, route, runtime, status};
 use crate::client::WriteOptions;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, Service};
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
 
@@ -169,7 +169,15 @@ fn list(session: &mut Session, group: &GroupName) -> Result<Ending, Failure> {
 }
 
 fn table(services: &[Service]) -> Table {
-    let mut table = Table::new(["SERVICE", "VERSION", "STATE", "HOSTS", "ROUTES", "UPDATED", "BY"]);
+    let mut table = Table::new([
+        Column::whole("SERVICE"),
+        Column::words("VERSION"),
+        Column::words("STATE"),
+        Column::words("HOSTS"),
+        Column::whole("ROUTES"),
+        Column::spare("UPDATED"),
+        Column::spare("BY"),
+    ]);
     for service in services {
         let hosts = service.runtime.as_ref().map(|runtime| runtime.hosts.join(", "));
         table.row([

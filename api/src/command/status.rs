@@ -12,7 +12,7 @@ use crate::client::ClientError;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, Gateway, Group, MatrixRow};
 use crate::output::paint::Colour;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
 
@@ -94,7 +94,7 @@ fn show(
     if attention.is_empty() && !rows.is_empty() {
         return out.painted(Some(Colour::Green), "nothing needs attention");
     }
-    attention.iter().try_for_each(|line| out.painted(Some(Colour::Yellow), line))
+    attention.iter().try_for_each(|line| out.sentence(Some(Colour::Yellow), line))
 }
 
 /// What an operator wants to look at, in a line each: what is broken first, what waits last.
@@ -152,9 +152,9 @@ fn some(names: &[&str]) -> String {
 }
 
 fn matrix_table(groups: &[Group], rows: &[MatrixRow]) -> Table {
-    let mut header = vec!["SERVICE".to_owned(), "LATEST".to_owned()];
-    header.extend(groups.iter().map(|group| group.name.clone()));
-    let mut table = Table::new(header);
+    let own = ["SERVICE", "LATEST"].map(Column::whole).into_iter();
+    let columns = own.chain(groups.iter().map(|group| Column::words(group.name.as_str())));
+    let mut table = Table::new(columns).continued();
     for row in rows {
         let mut cells = vec![row.service.clone(), row.latest.clone().unwrap_or_default()];
         cells.extend(groups.iter().map(|group| text::cell(row.groups.get(&group.name))));
@@ -167,7 +167,13 @@ fn matrix_table(groups: &[Group], rows: &[MatrixRow]) -> Table {
 fn gateway_table(groups: &[Group], gateways: &[Gateway]) -> Table {
     let heads: BTreeMap<&str, &str> =
         groups.iter().map(|group| (group.name.as_str(), group.head.as_str())).collect();
-    let mut table = Table::new(["GATEWAY", "GROUP", "STATE", "SERVES", "PROBLEM"]);
+    let mut table = Table::new([
+        Column::whole("GATEWAY"),
+        Column::whole("GROUP"),
+        Column::whole("STATE"),
+        Column::words("SERVES"),
+        Column::words("PROBLEM"),
+    ]);
     for gateway in gateways {
         let serves = match gateway.commit.as_deref() {
             None => "nothing yet".to_owned(),

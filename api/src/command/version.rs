@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
 use crate::client::view;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, text};
 
@@ -80,7 +80,14 @@ fn list(
 }
 
 fn table(versions: &[view::Version]) -> Table {
-    let mut table = Table::new(["VERSION", "RUNS IN", "CREATED", "BY", "MESSAGE", "COMMIT"]);
+    let mut table = Table::new([
+        Column::whole("VERSION"),
+        Column::words("RUNS IN"),
+        Column::words("CREATED"),
+        Column::spare("BY"),
+        Column::words("MESSAGE"),
+        Column::whole("COMMIT"),
+    ]);
     for version in versions {
         table.row([
             version.version.clone(),

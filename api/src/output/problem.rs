@@ -6,7 +6,7 @@ use refgate_core::diff::title;
 
 use super::Output;
 use super::changes::{compact, place};
-use super::table::Table;
+use super::table::{Column, Table};
 use crate::client::ClientError;
 use crate::client::problem::{Conflict, Finding, Problem};
 
@@ -31,7 +31,7 @@ pub fn print(out: &mut Output, problem: &Problem, had_token: bool) -> io::Result
         out.note(format!("hint: {remedy}"))?;
     }
     for line in settling(&problem.conflicts) {
-        out.note(line)?;
+        out.note_to_copy(line)?;
     }
     if !problem.request_id.is_empty() {
         out.note(format!("request id: {}", problem.request_id))?;
@@ -44,8 +44,8 @@ fn print_conflicts(out: &mut Output, conflicts: &[Conflict]) -> io::Result<()> {
     if conflicts.is_empty() || !out.messages_are_read() {
         return conflicts.iter().try_for_each(|one| out.note(format!("  conflict: {one}")));
     }
-    let mut table =
-        Table::new(["CONFLICT", "BEFORE", "OURS (the group's)", "THEIRS (the version's)"]);
+    let columns = ["CONFLICT", "BEFORE", "OURS (the group's)", "THEIRS (the version's)"];
+    let mut table = Table::new(columns.map(Column::words));
     for conflict in conflicts {
         let at = format!("{} › {}", title(&conflict.file), place(&conflict.pointer));
         let sides = [&conflict.base, &conflict.ours, &conflict.theirs].map(compact);

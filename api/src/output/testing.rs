@@ -23,7 +23,7 @@ impl Memory {
     }
 
     pub(crate) fn terminal(&self, format: Format) -> Output {
-        self.of_style(format, Style::Terminal)
+        self.of_style(format, Style::Terminal { width: 100 })
     }
 
     fn of_style(&self, format: Format, style: Style) -> Output {

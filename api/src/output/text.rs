@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::client::problem::Finding;
 use crate::client::view::{Cell, Event, LastChange, Node, Service};
@@ -159,6 +160,48 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The columns of a terminal that a text takes.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// A message in lines of at most this width; what goes on stands two columns further in.
+#[must_use]
+pub fn paragraph(text: &str, width: usize) -> String {
+    let words = text.trim_start_matches(' ');
+    let indent = text.len() - words.len();
+    let first = " ".repeat(indent);
+    let lines = folded(words, width.saturating_sub(indent + 2));
+    // What fits in one line needs no room for the indentation of a second one.
+    if text.width() <= width || lines.len() == 1 {
+        return text.to_owned();
+    }
+    format!("{first}{}", lines.join(&format!("\n{first}  ")))
+}
+
+/// A text in lines of at most this width, broken at spaces. A word that is wider has a line of its
+/// own, and is never broken.
+#[must_use]
+pub fn folded(text: &str, width: usize) -> Vec<String> {
+    if text.width() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +237,30 @@ mod tests {
     fn times() {
         assert_eq!(time("2026-01-02T04:04:05.123+01:00"), "2026-01-02 03:04:05Z");
         assert_eq!(time("yesterday"), "yesterday");
+    }
+
+    #[test]
+    fn text_is_folded_at_spaces_alone() {
+        let table: &[(&str, usize, &[&str])] = &[
+            ("", 5, &[""]),
+            ("one two", 7, &["one two"]),
+            ("one two", 6, &["one", "two"]),
+            ("one two three", 7, &["one two", "three"]),
+            ("a-long-name b", 4, &["a-long-name", "b"]),
+            ("b a-long-name", 0, &["b", "a-long-name"]),
+            ("网关 网关", 5, &["网关", "网关"]),
+        ];
+        for (text, width, lines) in table {
+            assert_eq!(folded(text, *width), *lines, "{text:?} at {width}");
+        }
+    }
+
+    #[test]
+    fn messages_go_on_further_in() {
+        assert_eq!(paragraph("hint: short", 11), "hint: short");
+        assert_eq!(paragraph("hint: a longer one", 12), "hint: a\n  longer one");
+        assert_eq!(paragraph("  - a longer one", 12), "  - a\n    longer\n    one");
+        assert_eq!(paragraph("/a/path/that/is/too/long", 12), "/a/path/that/is/too/long");
     }
 
     #[test]

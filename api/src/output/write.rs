@@ -122,7 +122,7 @@ fn one(out: &mut Output, body: &Value, subject: &str, verb: &str) -> Result<Endi
     match out.format() {
         Format::Json | Format::Yaml => {}
         Format::Name => out.line(&write.commit)?,
-        Format::Table => out.line(sentence(&write, subject, verb))?,
+        Format::Table => out.sentence(None, &sentence(&write, subject, verb))?,
     }
     out.warnings(&write.warnings)?;
     match &write.convergence {
@@ -190,7 +190,7 @@ fn print_plan(out: &mut Output, plan: &Plan) -> io::Result<()> {
             true => ("passed", Colour::Green),
             false => ("refused", Colour::Red),
         };
-        out.painted(Some(colour), &format!("gate {}: {state}: {}", gate.gate, gate.message))?;
+        out.sentence(Some(colour), &format!("gate {}: {state}: {}", gate.gate, gate.message))?;
     }
     out.warnings(&plan.warnings)
 }

@@ -13,7 +13,7 @@ use crate::client::view::{self, RouteTest};
 use crate::command::args::GroupArg;
 use crate::command::failure::Failure;
 use crate::command::session::Session;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output};
 
@@ -112,7 +112,13 @@ fn show(out: &mut Output, test: &RouteTest) -> std::io::Result<()> {
         return Ok(());
     }
     out.line("")?;
-    let mut table = Table::new(["ROUTE", "HOST", "PATH", "VERDICT", "REASON"]);
+    let mut table = Table::new([
+        Column::whole("ROUTE"),
+        Column::whole("HOST"),
+        Column::whole("PATH"),
+        Column::words("VERDICT"),
+        Column::words("REASON"),
+    ]);
     for one in &test.candidates {
         table.row([
             format!("{}/{}", one.service, one.route),
