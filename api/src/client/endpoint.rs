@@ -90,6 +90,12 @@ impl Endpoint {
         Self::at(&["services"])
     }
 
+    /// The row of one service in the matrix.
+    #[must_use]
+    pub fn matrix_row(service: &ServiceName) -> Self {
+        Self::at(&["services", service.as_str()])
+    }
+
     /// Something of a service across all groups: `versions`, `diff`.
     #[must_use]
     pub fn across(service: &ServiceName, what: &str) -> Self {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use refgate_core::name::{GroupName, ServiceName};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -10,38 +12,133 @@ use super::session::Session;
 use super::{Run, group};
 use crate::client::ClientError;
 use crate::client::endpoint::Endpoint;
-use crate::client::view::{self, Gateway, Group, MatrixRow};
+use crate::client::view::{self, Cell, Gateway, Group, MatrixRow, ShapeError};
 use crate::output::paint::Colour;
 use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
-use crate::output::{Format, Output, text};
+use crate::output::{Format, text};
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {}
+#[command(after_help = "Examples:
+  refgate status --problems
+  refgate status httpbin -g uat,production")]
+pub struct StatusArgs {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    services: Vec<ServiceName>,
+    /// Only these gateway groups, and what is in them
+    #[arg(short = 'g', long = "group", value_name = "GROUP", value_delimiter = ',')]
+    groups: Vec<GroupName>,
+    /// Only what needs attention: damage, gateways that are not well or not at the head, services
+    /// that are not live or changed since their version, versions that wait to be taken
+    #[arg(long)]
+    problems: bool,
+}
 
 impl Run for StatusArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
-        let groups_body = session.client.list(&Endpoint::groups(), None)?;
-        let matrix_body = session.client.list(&Endpoint::matrix(), None)?;
-        let gateways_body = gateways(session)?;
-        let out = &mut session.output;
-        if out.format().is_document() {
-            out.document(&json!({
-                "groups": groups_body, "services": matrix_body, "gateways": gateways_body
-            }))?;
-            return Ok(Ending::Done);
-        }
-        let rows: Vec<MatrixRow> = view::items(&matrix_body)?;
-        if out.format() == Format::Name {
-            rows.iter().try_for_each(|row| out.line(&row.service))?;
-            return Ok(Ending::Done);
-        }
+        let groups = self.groups.iter().map(Endpoint::group).collect();
+        let mut groups_body = named_or_all(session, groups, &Endpoint::groups())?;
+        let services = self.services.iter().map(Endpoint::matrix_row).collect();
+        let mut matrix_body = named_or_all(session, services, &Endpoint::matrix())?;
+        let mut gateways_body = gateways(session)?;
+
         let groups: Vec<Group> = in_promotion_order(view::items(&groups_body)?);
-        let gateways: Vec<Gateway> = view::items(&gateways_body)?;
-        show(out, &groups, &rows, &gateways)?;
+        let gateways: Vec<Gateway> = keep(&mut gateways_body, |gateway: &Gateway| {
+            let own = groups.iter().find(|group| group.name == gateway.group);
+            own.is_some_and(|group| !self.problems || is_behind(gateway, group))
+        })?;
+        let rows: Vec<MatrixRow> = keep(&mut matrix_body, |row: &MatrixRow| {
+            let all = self.groups.is_empty() && !self.problems;
+            all || groups.iter().any(|group| self.shows(row, group))
+        })?;
+        let troubled = |group: &Group| !self.problems || is_troubled(group, &gateways);
+        keep(&mut groups_body, troubled)?;
+
+        let out = &mut session.output;
+        match out.format() {
+            Format::Json | Format::Yaml => out.document(&json!({
+                "groups": groups_body, "services": matrix_body, "gateways": gateways_body
+            }))?,
+            Format::Name => rows.iter().try_for_each(|row| out.line(&row.service))?,
+            Format::Table => {
+                let listed: Vec<Group> =
+                    groups.iter().filter(|group| troubled(group)).cloned().collect();
+                let tables = [
+                    group::table(&listed),
+                    matrix_table(&groups, &rows),
+                    gateway_table(&groups, &gateways),
+                ];
+                for table in tables.iter().filter(|table| !table.is_empty()) {
+                    out.table(table)?;
+                    out.line("")?;
+                }
+                let attention = attention(&groups, &rows, &gateways);
+                if attention.is_empty() && (self.problems || !rows.is_empty()) {
+                    out.painted(Some(Colour::Green), "nothing needs attention")?;
+                }
+                for line in attention {
+                    out.sentence(Some(Colour::Yellow), &line)?;
+                }
+                if rows.is_empty() && !self.problems {
+                    out.note(self.nothing())?;
+                }
+            }
+        }
         Ok(Ending::Done)
     }
+}
+
+impl StatusArgs {
+    /// Whether a service is shown for the sake of a group.
+    fn shows(&self, row: &MatrixRow, group: &Group) -> bool {
+        let cell = row.groups.get(&group.name);
+        match self.problems {
+            true => {
+                cell.is_some_and(|cell| !cell.live || is_modified(cell))
+                    || waiting(row, group).is_some()
+            }
+            false => cell.is_some(),
+        }
+    }
+
+    /// What there is to say where no service is shown.
+    fn nothing(&self) -> String {
+        if self.groups.is_empty() {
+            return "there is no service yet: `refgate service create` makes one".to_owned();
+        }
+        let what = if self.services.is_empty() { "no service" } else { "none of these services" };
+        let groups: Vec<&str> = self.groups.iter().map(GroupName::as_str).collect();
+        format!("{what} is in {}", groups.join(" or "))
+    }
+}
+
+/// What was named, one by one: what is not there is refused. All there is where nothing was.
+fn named_or_all(
+    session: &Session,
+    named: Vec<Endpoint>,
+    all: &Endpoint,
+) -> Result<Value, ClientError> {
+    if named.is_empty() {
+        return session.client.list(all, None);
+    }
+    let items = named.iter().map(|one| Ok(session.client.get(one)?.body));
+    let items: Vec<Value> = items.collect::<Result<_, ClientError>>()?;
+    Ok(json!({"items": items, "next": null}))
+}
+
+/// Takes out of a list what is not wanted; gives the rest as it is shown.
+fn keep<T: DeserializeOwned>(
+    list: &mut Value,
+    wanted: impl Fn(&T) -> bool,
+) -> Result<Vec<T>, ShapeError> {
+    let read: Vec<T> = view::items(list)?;
+    let mut kept = read.iter().map(&wanted);
+    if let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
+        items.retain(|_| kept.next().unwrap_or(true));
+    }
+    Ok(read.into_iter().filter(wanted).collect())
 }
 
 /// The services of all groups, for `service list` without a group.
@@ -71,65 +168,67 @@ fn gateways(session: &mut Session) -> Result<Value, ClientError> {
     }
 }
 
-fn show(
-    out: &mut Output,
-    groups: &[Group],
-    rows: &[MatrixRow],
-    all: &[Gateway],
-) -> std::io::Result<()> {
-    out.table(&group::table(groups))?;
-    out.line("")?;
-    if rows.is_empty() {
-        out.note("there is no service yet: `refgate service create` makes one")?;
-    } else {
-        out.table(&matrix_table(groups, rows))?;
-    }
-    let gateways = gateway_table(groups, all);
-    if !gateways.is_empty() {
-        out.line("")?;
-        out.table(&gateways)?;
-    }
-    let attention = attention(groups, rows, all);
-    out.line("")?;
-    if attention.is_empty() && !rows.is_empty() {
-        return out.painted(Some(Colour::Green), "nothing needs attention");
-    }
-    attention.iter().try_for_each(|line| out.sentence(Some(Colour::Yellow), line))
+/// Whether an instance is not well, or serves another commit than the head.
+fn is_behind(gateway: &Gateway, group: &Group) -> bool {
+    gateway.state != "healthy" || gateway.commit.as_deref() != Some(group.head.as_str())
+}
+
+/// Whether a group itself, or an instance of it, is not well.
+fn is_troubled(group: &Group, gateways: &[Gateway]) -> bool {
+    let mut own = gateways.iter().filter(|gateway| gateway.group == group.name);
+    has_problem(group) || own.any(|gateway| is_behind(gateway, group))
+}
+
+fn has_problem(group: &Group) -> bool {
+    group.damage.is_some() || !group.diagnostics.is_empty()
+}
+
+/// Whether a service was a version here, and was changed then.
+fn is_modified(cell: &Cell) -> bool {
+    cell.modified && cell.based_on.is_some()
+}
+
+/// The version that waits for a group: one that runs in a group that this one takes from, and not
+/// here.
+fn waiting<'a>(row: &'a MatrixRow, group: &Group) -> Option<&'a str> {
+    let own = row.groups.get(&group.name).and_then(|cell| cell.version.as_deref());
+    let mut from = group.promotion.from.iter();
+    let version = from.find_map(|from| row.groups.get(from)?.version.as_deref())?;
+    (own != Some(version)).then_some(version)
 }
 
 /// What an operator wants to look at, in a line each: what is broken first, what waits last.
 fn attention(groups: &[Group], rows: &[MatrixRow], gateways: &[Gateway]) -> Vec<String> {
     let mut lines = Vec::new();
+    let named = |group: &Group, is: fn(&Cell) -> bool| -> Vec<&str> {
+        let is = |row: &&MatrixRow| row.groups.get(&group.name).is_some_and(is);
+        rows.iter().filter(is).map(|row| row.service.as_str()).collect()
+    };
     for group in groups {
-        if group.damage.is_some() || !group.diagnostics.is_empty() {
-            lines.push(format!(
-                "! {} has a problem: `refgate group get {}`",
-                group.name, group.name
-            ));
+        let name = &group.name;
+        if has_problem(group) {
+            lines.push(format!("! {name} has a problem: `refgate group get {name}`"));
         }
-        let own = |gateway: &&Gateway| gateway.group == group.name;
-        let behind = gateways.iter().filter(own).filter(|gateway| {
-            gateway.state != "healthy" || gateway.commit.as_deref() != Some(group.head.as_str())
-        });
-        let behind = u64::try_from(behind.count()).unwrap_or(u64::MAX);
+        let own = gateways.iter().filter(|gateway| gateway.group == *name);
+        let behind = own.filter(|gateway| is_behind(gateway, group)).count();
         if behind > 0 {
-            let behind = text::count(behind, "gateway");
-            lines.push(format!("! {}: {behind} not healthy, or not at the head", group.name));
+            let behind = text::count(u64::try_from(behind).unwrap_or(u64::MAX), "gateway");
+            lines.push(format!("! {name}: {behind} not healthy, or not at the head"));
         }
-        let dead = |row: &&MatrixRow| row.groups.get(&group.name).is_some_and(|cell| !cell.live);
-        let dead: Vec<&str> = rows.iter().filter(dead).map(|row| row.service.as_str()).collect();
+        let dead = named(group, |cell| !cell.live);
         if !dead.is_empty() {
-            lines.push(format!("! {}: not live: {}", group.name, some(&dead)));
+            lines.push(format!("! {name}: not live: {}", some(&dead)));
         }
     }
     for group in groups {
-        // A version waits where a group that this one takes from runs another one than it does.
-        let waits = |row: &MatrixRow| {
-            let own = row.groups.get(&group.name).and_then(|cell| cell.version.as_deref());
-            let from = &group.promotion.from;
-            let version = from.iter().find_map(|from| row.groups.get(from)?.version.as_deref())?;
-            (own != Some(version)).then(|| format!("{} {version}", row.service))
-        };
+        let modified = named(group, is_modified);
+        if !modified.is_empty() {
+            let name = &group.name;
+            lines.push(format!("~ {name}: changed since their version: {}", some(&modified)));
+        }
+    }
+    for group in groups {
+        let waits = |row: &MatrixRow| Some(format!("{} {}", row.service, waiting(row, group)?));
         let waiting: Vec<String> = rows.iter().filter_map(waits).collect();
         if !waiting.is_empty() {
             let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
@@ -224,7 +323,7 @@ fn in_promotion_order(groups: Vec<Group>) -> Vec<Group> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::view::{Cell, Promotion};
+    use crate::client::view::Promotion;
     use crate::output::table::Style;
 
     fn group(name: &str, from: &[&str]) -> Group {
@@ -294,9 +393,16 @@ mod tests {
         let groups = [group("uat", &[]), group("production", &["uat"])];
         let same = [row("a", cell("1.0.0", true), Some(cell("1.0.0", true)))];
         assert_eq!(attention(&groups, &same, &[]), Vec::<String>::new());
+        let changed = Cell {
+            version: None,
+            based_on: Some("1.0.0".to_owned()),
+            modified: true,
+            ..cell("", true)
+        };
         let rows = [
             row("a", cell("1.1.0", true), Some(cell("1.0.0", true))),
             row("b", cell("2.0.0", false), None),
+            row("c", changed, Some(cell("1.0.0", true))),
         ];
         let gateway = |commit: &str, state: &str| Gateway {
             group: "uat".to_owned(),
@@ -314,6 +420,7 @@ mod tests {
             [
                 "! uat: 2 gateways not healthy, or not at the head",
                 "! uat: not live: b",
+                "~ uat: changed since their version: c",
                 "> production may take from uat: a 1.1.0, b 2.0.0",
             ]
         );

@@ -26,6 +26,8 @@ fn lines_that_people_type() {
         "serve --data-dir x",
         "status",
         "status -o json --server http://127.0.0.1:7080",
+        "status --problems -g uat,production -g test",
+        "status httpbin shop -g uat",
         "group list -o name",
         "group create staging --promote-from test,uat --label env=staging --direct-edits allow",
         "group update uat --description x --if-match abc",
@@ -392,6 +394,116 @@ fn validation_findings_are_the_answer_and_a_failure() {
         serde_json::from_str::<Value>(&ran.seen[0].body).unwrap(),
         json!({"files": {"group.json": "{\"x\": 1, \"x\": 2}"}, "group": "uat"})
     );
+}
+
+/// Three groups of which uat has a gateway behind, and so many services that are well, beside one that
+/// is not live, one that was changed and one that waits.
+fn much() -> [Value; 3] {
+    let group = |name: &str, from: &[&str]| {
+        json!({"name": name, "revision": 7, "head": format!("{name}-head"), "services": 300,
+            "instances": {"healthy": 1, "total": 1}, "promotion": {"from": from}})
+    };
+    let cell = |version: &str| json!({"version": version, "based_on": version, "live": true});
+    let row = |name: &str, uat: Value, production: Value| {
+        json!({"service": name, "latest": "1.1.0",
+        "groups": {"test": cell("1.1.0"), "uat": uat, "production": production}})
+    };
+    let mut rows: Vec<Value> = (0..297)
+        .map(|number| row(&format!("well-{number}"), cell("1.0.0"), cell("1.0.0")))
+        .collect();
+    let dead = json!({"version": "1.0.0", "live": false, "live_reason": "no_nodes"});
+    rows.push(row("dead", dead, cell("1.0.0")));
+    let changed = json!({"version": null, "based_on": "1.0.0", "modified": true, "live": true});
+    rows.push(row("edited", changed, cell("1.0.0")));
+    rows.push(row("waits", cell("1.1.0"), cell("1.0.0")));
+    let gateway = |group: &str, commit: &str| {
+        json!({"instance": format!("{group}-1"),
+        "group": group, "state": "healthy", "commit": commit})
+    };
+    let gateways = [
+        gateway("production", "production-head"),
+        gateway("test", "test-head"),
+        gateway("uat", "before"),
+    ];
+    [
+        json!({"items": [group("production", &["uat"]), group("test", &[]), group("uat", &[])]}),
+        json!({"items": rows, "next": null}),
+        json!({"items": gateways, "next": null}),
+    ]
+}
+
+#[test]
+fn status_is_of_all_or_of_problems_alone() {
+    let answers = || much().iter().map(ok).collect::<Vec<_>>();
+    let all = run("status", answers());
+    assert_eq!(all.answers.lines().count(), 4 + 1 + 301 + 1 + 4 + 1 + 4, "{}", all.answers);
+    let attention = "! uat: 1 gateway not healthy, or not at the head\n\
+                     ! uat: not live: dead\n\
+                     ~ uat: changed since their version: edited\n\
+                     > production may take from uat: waits 1.1.0\n";
+    assert!(all.answers.ends_with(attention), "{}", all.answers);
+
+    let problems = run("status --problems", answers());
+    let expected = "GROUP  REVISION  HEAD      SERVICES  GATEWAYS\n\
+                    uat    7         uat-head  300       1/1 healthy\n\
+                    \n\
+                    SERVICE  LATEST  test   uat                                         production\n\
+                    dead     1.1.0   1.1.0  1.0.0 (not live: an upstream has no nodes)  1.0.0\n\
+                    edited   1.1.0   1.1.0  1.0.0 + changes                             1.0.0\n\
+                    waits    1.1.0   1.1.0  1.1.0                                       1.0.0\n\
+                    \n\
+                    GATEWAY  GROUP  STATE    SERVES\n\
+                    uat-1    uat    healthy  before\n\
+                    \n";
+    assert_eq!(problems.answers, format!("{expected}{attention}"));
+
+    let json = run("status --problems -o json", answers()).answers;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let names = |list: &str, key: &str| -> Vec<Value> {
+        json[list]["items"].as_array().unwrap().iter().map(|item| item[key].clone()).collect()
+    };
+    assert_eq!(names("groups", "name"), ["uat"]);
+    assert_eq!(names("services", "service"), ["dead", "edited", "waits"]);
+    assert_eq!(names("gateways", "instance"), ["uat-1"]);
+}
+
+#[test]
+fn status_is_of_what_is_named() {
+    let [groups, services, gateways] = much();
+    let production = ok(&groups["items"][0]);
+    let waits = ok(&services["items"][299]);
+    let ran = run("status waits -g production", vec![production, waits, ok(&gateways)]);
+    let lines: Vec<&str> = ran.seen.iter().map(|seen| seen.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /v1/groups/production HTTP/1.1",
+            "GET /v1/services/waits HTTP/1.1",
+            "GET /v1/gateways HTTP/1.1",
+        ]
+    );
+    assert_eq!(
+        ran.answers,
+        "GROUP       REVISION  HEAD      SERVICES  GATEWAYS     PROMOTE FROM\n\
+         production  7         producti  300       1/1 healthy  uat\n\
+         \n\
+         SERVICE  LATEST  production\n\
+         waits    1.1.0   1.0.0\n\
+         \n\
+         GATEWAY       GROUP       STATE    SERVES\n\
+         production-1  production  healthy  producti (head)\n\
+         \n\
+         > production may take from uat: waits 1.1.0\n"
+    );
+
+    let elsewhere = json!({"service": "new", "latest": null,
+        "groups": {"test": {"version": null, "live": true}}});
+    let production = ok(&groups["items"][0]);
+    let ran = run("status new -g production", vec![production, ok(&elsewhere), ok(&gateways)]);
+    assert_eq!(ran.messages, "none of these services is in production\n");
+    let missing = json!({"title": "Not found", "status": 404, "code": "not_found"});
+    let ran = run("status -g gone", vec![answer("404 Not Found", "", &missing.to_string())]);
+    assert_eq!((ran.code, ran.answers.as_str()), (failure::FAILED, ""));
 }
 
 #[test]
