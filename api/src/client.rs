@@ -5,6 +5,7 @@
 //! environment; what is shown to people is the business of [`crate::output`].
 
 pub mod endpoint;
+pub mod events;
 pub mod problem;
 pub mod server;
 pub mod view;
@@ -276,13 +277,9 @@ impl Client {
         if !options.expect_plan.is_empty() {
             endpoint = endpoint.query("expect_plan", &options.expect_plan.join(","));
         }
-        let mut request = http::Request::builder()
-            .method(method.clone())
-            .uri(self.server.join(&endpoint.target()))
+        let mut request = self
+            .begin(method, &endpoint)
             .header(header::ACCEPT, "application/json, application/problem+json");
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, token.bearer());
-        }
         if let Some(etag) = &options.if_match {
             request = request.header(header::IF_MATCH, quoted(etag));
         }
@@ -311,13 +308,23 @@ impl Client {
                 .and_then(|request| self.run(request, timeout)),
         };
         let mut response = sent.map_err(|error| self.failed(&error))?;
-        let bytes = response
-            .body_mut()
-            .with_config()
-            .limit(MAX_ANSWER_BYTES)
-            .read_to_vec()
-            .map_err(|error| self.failed(&error))?;
+        let bytes = self.bytes(&mut response)?;
         self.answer(response.status(), response.headers(), &bytes)
+    }
+
+    fn begin(&self, method: &Method, endpoint: &Endpoint) -> http::request::Builder {
+        let request = http::Request::builder()
+            .method(method.clone())
+            .uri(self.server.join(&endpoint.target()));
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, token.bearer()),
+            None => request,
+        }
+    }
+
+    fn bytes(&self, response: &mut http::Response<ureq::Body>) -> Result<Vec<u8>, ClientError> {
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES);
+        body.read_to_vec().map_err(|error| self.failed(&error))
     }
 
     fn run(

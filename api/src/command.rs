@@ -12,6 +12,7 @@ pub mod complete;
 pub mod completions;
 pub mod contexts;
 pub mod diff;
+pub mod events;
 pub mod failure;
 pub mod fmt;
 pub mod group;
@@ -19,6 +20,7 @@ pub mod history;
 pub mod hook;
 pub mod import;
 pub mod input;
+pub mod instance;
 pub mod login;
 pub mod man;
 pub mod node;
@@ -87,6 +89,8 @@ pub enum Command {
     Certificate(RemoteNoun<object::ObjectCommand>),
     /// Global rules of a group: plugins that run for every request
     GlobalRule(RemoteNoun<object::ObjectCommand>),
+    /// Gateway instances: which there are, and how they are
+    Instance(RemoteNoun<instance::InstanceCommand>),
     /// Versions of a service
     Version(RemoteNoun<version::VersionCommand>),
     /// Promote a version of a service to other groups
@@ -101,6 +105,12 @@ pub enum Command {
     Rollback(Remote<rollback::RollbackArgs>),
     /// What happened in a group, newest first
     History(Remote<history::HistoryArgs>),
+    /// Follow what happens in a group: commits, gateways, and what they serve
+    ///
+    /// Prints a line for each event as it comes, until Ctrl-C. At first the gateways are told as they
+    /// are. A connection that breaks is made again, and no commit is missed meanwhile. With -o json
+    /// each line is an object.
+    Events(Remote<events::EventsArgs>),
     /// Compare two versions of a service, or what two groups run
     Diff(Remote<diff::DiffArgs>),
     /// Write files into a group, in one commit
@@ -182,6 +192,9 @@ impl Cli {
     /// Runs the command to its end.
     #[must_use]
     pub fn run(self) -> ExitCode {
+        if let Command::Events(_) = self.command {
+            events::end_with_interrupt();
+        }
         ExitCode::from(self.run_with(Output::standard))
     }
 
@@ -219,10 +232,12 @@ impl Cli {
             Command::GlobalRule(noun) => {
                 ask(noun.connection, noun.command.of(ObjectKind::GlobalRule), output)
             }
+            Command::Instance(noun) => ask(noun.connection, noun.command, output),
             Command::Version(noun) => ask(noun.connection, noun.command, output),
             Command::Sync(remote) => ask(remote.connection, remote.args, output),
             Command::Rollback(remote) => ask(remote.connection, remote.args, output),
             Command::History(remote) => ask(remote.connection, remote.args, output),
+            Command::Events(remote) => ask(remote.connection, remote.args, output),
             Command::Diff(remote) => ask(remote.connection, remote.args, output),
             Command::Apply(remote) => ask(remote.connection, remote.args, output),
             Command::Import(noun) => ask(noun.connection, noun.command, output),

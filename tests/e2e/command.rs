@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
-use refgate_tests::process::run;
+use refgate_tests::process::{Process, run};
 use refgate_tests::programs::program;
 use refgate_tests::stage::{Stage, TOKEN, refgate};
+use refgate_tests::wait::wait_for;
 use serde_json::{Value, json};
 
 #[test]
@@ -88,6 +89,51 @@ fn json_is_what_the_api_says() -> anyhow::Result<()> {
     let problem: Value = serde_json::from_str(&ended.stdout)?;
     assert_eq!(ended.code(), 1);
     assert_eq!(problem["code"], "not_found");
+    Ok(())
+}
+
+#[test]
+fn an_instance_that_will_not_come_again_is_removed() -> anyhow::Result<()> {
+    let stage = Stage::new()?;
+    let gone = json!({"instance": "gw-9", "group": "uat", "version": "0.1.0", "state": "healthy"});
+    stage.api("POST", "/v1/gateways", &gone)?.expect(201)?;
+    let listed =
+        |group: &str| stage.refgate.client(&["instance", "list", "-g", group, "-o", "name"]);
+    assert_eq!(listed("uat")?.stdout, "gw-9\nuat-local\n");
+    assert_eq!(listed("nowhere")?.code(), 1);
+    let remove =
+        |instance: &str| stage.refgate.client(&["instance", "remove", "-g", "uat", instance]);
+    assert_eq!(remove("gw-9")?.stdout, "uat: instance gw-9 removed\n");
+    assert_eq!(listed("uat")?.stdout, "uat-local\n");
+    assert_eq!(remove("gw-9")?.code(), 1);
+    // One that runs in the control plane's own process is there as long as that is.
+    assert_eq!(remove("uat-local")?.code(), 3);
+    Ok(())
+}
+
+#[test]
+fn events_are_told_as_they_come_until_somebody_has_seen_enough() -> anyhow::Result<()> {
+    let stage = Stage::with_httpbin()?;
+    let mut command = refgate()?;
+    command.args(["events", "-g", "test", "--after", "1", "-o", "json"]);
+    command.env("REFGATE_SERVER", stage.refgate.api.base()).env("REFGATE_TOKEN", TOKEN);
+    let events = Process::start("refgate events", &mut command)?;
+    let created = events.line("{\"event\":\"commit\",\"id\":\"2\"")?;
+    assert!(created.contains("create service httpbin"), "{created}");
+    let ended =
+        stage.refgate.client(&["route", "delete", "-g", "test", "httpbin", "get-headers"])?;
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    wait_for("the commit to be told", || {
+        let told = events.printed();
+        let lines = told.lines().map(serde_json::from_str::<Value>);
+        let lines = lines.collect::<Result<Vec<_>, _>>()?;
+        let commit = lines.iter().find(|line| line["id"] == "3").context("no revision 3")?;
+        anyhow::ensure!(commit["event"] == "commit" && commit["data"]["revision"] == 3, "{commit}");
+        Ok(())
+    })?;
+    events.interrupt()?;
+    let ended = events.end()?;
+    assert_eq!((ended.code(), ended.stderr.as_str()), (0, ""), "{ended:?}");
     Ok(())
 }
 

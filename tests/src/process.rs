@@ -102,9 +102,18 @@ impl Process {
 
     /// SIGTERM: the program is asked to end.
     pub fn terminate(&self) -> anyhow::Result<()> {
+        self.send(Signal::TERM)
+    }
+
+    /// SIGINT: what Ctrl-C sends.
+    pub fn interrupt(&self) -> anyhow::Result<()> {
+        self.send(Signal::INT)
+    }
+
+    fn send(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = i32::try_from(self.child.id())?;
         let pid = Pid::from_raw(pid).context("a child has a process id")?;
-        Ok(rustix::process::kill_process(pid, Signal::TERM)?)
+        Ok(rustix::process::kill_process(pid, signal)?)
     }
 
     /// Waits until the program ends by itself.

@@ -146,6 +146,12 @@ impl Endpoint {
         Self::at(&["gateways"])
     }
 
+    /// One instance of a group.
+    #[must_use]
+    pub fn gateway(group: &GroupName, instance: &str) -> Self {
+        Self::at(&["gateways", group.as_str(), instance])
+    }
+
     /// The same with one more query parameter.
     #[must_use]
     pub fn query(mut self, name: &str, value: &str) -> Self {

@@ -38,6 +38,7 @@ fn with_names(command: clap::Command) -> clap::Command {
             Some("SERVICE") => ArgValueCompleter::new(of(services)),
             Some("ROUTE") => ArgValueCompleter::new(of(routes)),
             Some("VERSION") => ArgValueCompleter::new(of(versions)),
+            Some("INSTANCE") => ArgValueCompleter::new(of(instances)),
             Some("SIDE") if argument.get_id() != "on_conflict" => ArgValueCompleter::new(of(sides)),
             Some("SERVICE|group:NAME" | "group:NAME") => ArgValueCompleter::new(of(sides)),
             Some("NAME") if argument.get_id() == "context" => ArgValueCompleter::new(of(contexts)),
@@ -167,6 +168,10 @@ fn routes(line: &Line) -> Option<Vec<String>> {
 fn versions(line: &Line) -> Option<Vec<String>> {
     let service = line.service(&line.names(&Endpoint::matrix(), "service")?)?;
     line.names(&Endpoint::across(&service, "versions"), "version")
+}
+
+fn instances(line: &Line) -> Option<Vec<String>> {
+    line.names(&Endpoint::gateways().query_if("group", line.group().as_ref()), "instance")
 }
 
 /// Both sides of a comparison: groups as such, services, and versions once a service is typed.

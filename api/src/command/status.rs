@@ -293,9 +293,9 @@ fn gateway_table(groups: &[Group], gateways: &[Gateway]) -> Table {
 }
 
 /// What keeps an instance from being healthy. Of one that is not heard of, nothing it said counts.
-fn problem(gateway: &Gateway) -> String {
+pub(super) fn problem(gateway: &Gateway) -> String {
     match (gateway.state.as_str(), &gateway.last_seen) {
-        ("lost" | "offline", Some(seen)) => format!("not heard of since {seen}"),
+        ("lost" | "offline", Some(seen)) => format!("not heard of since {}", text::time(seen)),
         _ if !gateway.diagnostics.is_empty() => text::findings(&gateway.diagnostics),
         _ => gateway.message.clone().unwrap_or_default(),
     }
@@ -452,7 +452,7 @@ mod tests {
              one      test   healthy   test-hea (head)\n\
              one      test   degraded  before\n\
              one      test   healthy   nothing yet\n\
-             one      test   lost      before           not heard of since 2026-01-01T00:00:00Z"
+             one      test   lost      before           not heard of since 2026-01-01 00:00:00Z"
         );
     }
 }

@@ -58,6 +58,11 @@ fn lines_that_people_type() {
         "certificate patch -g test web -p {} --if-match abc",
         "certificate delete -g test web --wait 5",
         "global-rule copy all --from test --to uat,production --replace --reason x",
+        "instance list",
+        "instance list -g uat -o json",
+        "instance remove -g uat gw-1.example.com:9080",
+        "events -g uat",
+        "events -g uat --after 12 -o json",
         "version list httpbin",
         "version list httpbin -g test",
         "version get httpbin 1.0.0",
@@ -114,6 +119,9 @@ fn lines_that_are_wrong_usage() {
         ("token create ci --role root", ErrorKind::InvalidValue),
         ("token create refgate --role admin", ErrorKind::ValueValidation),
         ("certificate copy web --to uat", ErrorKind::MissingRequiredArgument),
+        ("instance remove gw-1", ErrorKind::MissingRequiredArgument),
+        ("instance remove -g uat a/b", ErrorKind::ValueValidation),
+        ("events", ErrorKind::MissingRequiredArgument),
         ("sync a --to uat", ErrorKind::MissingRequiredArgument),
         ("sync a --from test", ErrorKind::MissingRequiredArgument),
         ("sync a --from test --to uat --version 1.0", ErrorKind::ValueValidation),
@@ -504,6 +512,73 @@ fn status_is_of_what_is_named() {
     let missing = json!({"title": "Not found", "status": 404, "code": "not_found"});
     let ran = run("status -g gone", vec![answer("404 Not Found", "", &missing.to_string())]);
     assert_eq!((ran.code, ran.answers.as_str()), (failure::FAILED, ""));
+}
+
+#[test]
+fn instances_are_listed_and_removed() {
+    let instance = json!({"instance": "gw-1", "group": "uat", "version": "0.1.0", "state": "lost",
+        "commit": "0123456789", "last_seen": "2026-01-02T03:04:05Z"});
+    let list = json!({"items": [instance], "next": null});
+    let ran = run("instance list -g uat", vec![ok(&json!({"name": "uat"})), ok(&list)]);
+    assert_eq!(ran.seen[1].line, "GET /v1/gateways?group=uat HTTP/1.1");
+    assert_eq!(
+        ran.answers,
+        "INSTANCE  GROUP  STATE  SERVES    VERSION  PROBLEM\n\
+         gw-1      uat    lost   01234567  0.1.0    not heard of since 2026-01-02 03:04:05Z\n"
+    );
+    let removed = json!({"group": "uat", "instance": "gw-1", "removed": true});
+    let ran = run("instance remove -g uat gw-1", vec![ok(&removed)]);
+    assert_eq!(ran.seen[0].line, "DELETE /v1/gateways/uat/gw-1 HTTP/1.1");
+    assert_eq!(ran.answers, "uat: instance gw-1 removed\n");
+}
+
+#[test]
+fn events_are_followed_over_a_connection_that_breaks() {
+    let stream = |events: &str| answer("200 OK", "content-type: text/event-stream\r\n", events);
+    let commit = |revision: u64| {
+        let data = json!({"revision": revision, "commit": format!("commit-{revision}"),
+            "subject": "update a", "actor": "jane", "at": "2026-01-02T03:04:05Z"});
+        format!("event: commit\nid: {revision}\ndata: {data}\n\n")
+    };
+    let gateway = |seen: &str| {
+        let data = json!({"instance": "gw-1", "state": "healthy", "last_seen": seen});
+        format!("event: gateway\ndata: {data}\n\n")
+    };
+    let gone = json!({"title": "Not found", "status": 404, "code": "not_found"});
+    let answers = || {
+        vec![
+            ok(&json!({"name": "uat", "revision": 7})),
+            stream(&format!(": hello\n\n{}{}", gateway("1"), commit(8))),
+            // What was told is not told again, and half an event is none.
+            stream(&format!("{}{}event: commit\nid: 10\nda", gateway("2"), commit(9))),
+            answer("503 Service Unavailable", "", "not yet"),
+            answer("404 Not Found", "", &gone.to_string()),
+        ]
+    };
+    let ran = run("events -g uat -o json", answers());
+    let lines: Vec<Value> =
+        ran.answers.lines().take(3).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<(&Value, &Value)> =
+        lines.iter().map(|line| (&line["event"], &line["id"])).collect();
+    let (gateway, commit) = (json!("gateway"), json!("commit"));
+    let (eight, nine) = (json!("8"), json!("9"));
+    assert_eq!(told, [(&gateway, &Value::Null), (&commit, &eight), (&commit, &nine)]);
+    let known: Vec<_> = ran.seen.iter().map(|seen| seen.header("last-event-id")).collect();
+    assert_eq!(known, [None, Some("7"), Some("8"), Some("9"), Some("9")]);
+    assert_eq!(ran.code, failure::FAILED);
+
+    let table = run("events -g uat", answers()).answers;
+    let commits: Vec<&str> = table.lines().filter(|line| line.contains("commit")).collect();
+    assert_eq!(
+        commits,
+        [
+            "2026-01-02 03:04:05Z  commit       r8 update a (jane, commit-8)",
+            "2026-01-02 03:04:05Z  commit       r9 update a (jane, commit-9)",
+        ]
+    );
+    let ran = run("events -g uat --after 3", vec![answer("200 OK", "", "{}")]);
+    assert_eq!(ran.seen[0].header("last-event-id"), Some("3"));
+    assert!(ran.messages.contains("not as a Refgate control plane"), "{}", ran.messages);
 }
 
 #[test]
