@@ -155,6 +155,15 @@ impl Client {
         self.request(&Method::GET, endpoint, None, &WriteOptions::default())
     }
 
+    /// Reads what the server answers when it has come about, or after so many seconds.
+    ///
+    /// # Errors
+    /// When there is no answer, or a refusal.
+    pub fn get_waiting(&self, endpoint: &Endpoint, seconds: u64) -> Result<Answer, ClientError> {
+        let options = WriteOptions { wait: Some(seconds), ..WriteOptions::default() };
+        self.request(&Method::GET, endpoint, None, &options)
+    }
+
     /// Reads a list through all of its pages, up to `limit` items. The result has the shape of
     /// one page.
     ///

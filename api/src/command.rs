@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod args;
 pub mod check;
+pub mod commit;
 pub mod complete;
 pub mod completions;
 pub mod contexts;
@@ -38,6 +39,7 @@ pub mod tree;
 pub mod up;
 pub mod validate;
 pub mod version;
+pub mod wait;
 
 use std::process::ExitCode;
 
@@ -111,6 +113,11 @@ pub enum Command {
     /// are. A connection that breaks is made again, and no commit is missed meanwhile. With -o json
     /// each line is an object.
     Events(Remote<events::EventsArgs>),
+    /// Wait until every healthy gateway of a group serves its head, or a commit
+    ///
+    /// For changes that came another way than from this command line, such as by git push. Ends with
+    /// 1 when some do not serve it in time, and names them.
+    Wait(Remote<wait::WaitArgs>),
     /// Compare two versions of a service, or what two groups run
     Diff(Remote<diff::DiffArgs>),
     /// Write files into a group, in one commit
@@ -238,6 +245,7 @@ impl Cli {
             Command::Rollback(remote) => ask(remote.connection, remote.args, output),
             Command::History(remote) => ask(remote.connection, remote.args, output),
             Command::Events(remote) => ask(remote.connection, remote.args, output),
+            Command::Wait(remote) => ask(remote.connection, remote.args, output),
             Command::Diff(remote) => ask(remote.connection, remote.args, output),
             Command::Apply(remote) => ask(remote.connection, remote.args, output),
             Command::Import(noun) => ask(noun.connection, noun.command, output),

@@ -109,6 +109,8 @@ pub struct GroupArg {
     pub group: GroupName,
 }
 
+/// The seconds that a control plane waits at the most.
+pub(super) const LONGEST_WAIT: u64 = 300;
 /// The seconds of a `--wait` without a number.
 const WAIT: &str = "60";
 
@@ -143,6 +145,7 @@ pub struct WriteArgs {
         value_name = "SECONDS",
         num_args = 0..=1,
         default_missing_value = WAIT,
+        value_parser = clap::value_parser!(u64).range(..=LONGEST_WAIT),
         conflicts_with = "dry_run",
         help_heading = "Writing"
     )]

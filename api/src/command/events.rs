@@ -17,7 +17,7 @@ use crate::client::ClientError;
 use crate::client::endpoint::Endpoint;
 use crate::client::events::{EventStream, Happening};
 use crate::client::view::{self, Convergence, Event, Gateway, Group, ShapeError};
-use crate::output::write::{Ending, instance};
+use crate::output::write::Ending;
 use crate::output::{Format, Output, text};
 
 /// The first pause before a connection that broke is made again; each next one is twice as long.
@@ -165,14 +165,8 @@ fn told(kind: &str, data: &Value) -> Result<(Option<String>, String), ShapeError
             (None, what)
         }
         "convergence" => {
-            let Convergence { commit, applied, total, pending } = view::read(data)?;
-            let (commit, total) = (text::short_commit(&commit), text::count(total, "gateway"));
-            let mut what = format!("{commit} is served by {applied} of {total}");
-            if !pending.is_empty() {
-                let pending: Vec<String> = pending.iter().map(instance).collect();
-                what += &format!(", not yet by {}", pending.join(", "));
-            }
-            (None, what)
+            let convergence: Convergence = view::read(data)?;
+            (None, text::served(&convergence))
         }
         // What later servers may tell.
         _ => (None, data.to_string()),

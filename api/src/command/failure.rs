@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use super::commit::CommitError;
 use super::contexts::ContextsError;
 use super::input::InputError;
 use crate::client::view::ShapeError;
@@ -27,6 +28,9 @@ pub enum Failure {
     /// A file that cannot be read or understood.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A commit that was typed is not there.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     /// The servers and tokens of this user cannot be read or kept.
     #[error(transparent)]
     Contexts(#[from] ContextsError),
@@ -60,6 +64,7 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
             Self::Contexts(ContextsError::Unknown { .. }) => USAGE,
             Self::Input(_)
+            | Self::Commit(_)
             | Self::Contexts(_)
             | Self::Declined
             | Self::Client(_)

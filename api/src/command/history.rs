@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, civil};
-use refgate_core::name::{CommitId, ServiceName};
+use refgate_core::name::ServiceName;
 
 use super::Run;
 use super::args::GroupArg;
+use super::commit::CommitArg;
 use super::failure::Failure;
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
@@ -52,13 +53,13 @@ pub struct HistoryArgs {
     /// Go on after an earlier page
     #[arg(long, value_name = "CURSOR", help_heading = "Filters")]
     after: Option<String>,
-    /// Show one commit, with what it changed
+    /// Show one commit, with what it changed; as short as tables show it
     #[arg(
         long,
         value_name = "COMMIT",
         conflicts_with_all = ["service", "path", "actor", "event", "since", "until", "limit", "after"]
     )]
-    commit: Option<CommitId>,
+    commit: Option<CommitArg>,
 }
 
 /// A moment, as it is typed.
@@ -112,7 +113,10 @@ impl FromStr for When {
 impl Run for HistoryArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
         match &self.commit {
-            Some(commit) => one(session, &self.group, &commit.to_string()),
+            Some(commit) => {
+                let commit = commit.resolve(session, &self.group.group)?;
+                one(session, &self.group, &commit.to_string())
+            }
             None => self.list(session),
         }
     }

@@ -1,12 +1,13 @@
 //! `refgate rollback`: an older version of a service, or an older state of a whole group.
 
 use clap::{ArgGroup, Args};
-use refgate_core::name::{CommitId, ServiceName};
+use refgate_core::name::ServiceName;
 use refgate_core::version::Version;
 use serde_json::{Map, Value, json};
 
 use super::Run;
 use super::args::{GroupArg, WriteArgs};
+use super::commit::CommitArg;
 use super::failure::Failure;
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
@@ -30,9 +31,9 @@ pub struct RollbackArgs {
     /// Revision of the group
     #[arg(long, value_name = "NUMBER")]
     revision: Option<u64>,
-    /// Commit of the group
+    /// Commit of the group, as short as tables show it
     #[arg(long, value_name = "COMMIT")]
-    commit: Option<CommitId>,
+    commit: Option<CommitArg>,
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -49,7 +50,8 @@ impl Run for RollbackArgs {
         if let Some(revision) = self.revision {
             body.insert("revision".to_owned(), json!(revision));
         }
-        if let Some(commit) = self.commit {
+        if let Some(commit) = &self.commit {
+            let commit = commit.resolve(session, &self.group.group)?;
             body.insert("commit".to_owned(), json!(commit.to_string()));
         }
         if let Some(reason) = &self.reason {

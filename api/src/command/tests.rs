@@ -74,6 +74,9 @@ fn lines_that_people_type() {
         "history -g uat --service httpbin --actor admin --event version.promoted --since 24h \
          --until 2026-01-31 --limit 5",
         "history -g uat --commit 0123456789abcdef0123456789abcdef01234567",
+        "history -g uat --commit 0123456",
+        "wait -g uat",
+        "wait -g uat --commit 0123456789abcdef0123456789abcdef01234567 --timeout 5",
         "diff httpbin --from 1.0.0 --to group:uat",
         "diff group:uat group:production",
         "diff group:uat group:production --services-only -o json",
@@ -121,6 +124,8 @@ fn lines_that_are_wrong_usage() {
         ("certificate copy web --to uat", ErrorKind::MissingRequiredArgument),
         ("instance remove gw-1", ErrorKind::MissingRequiredArgument),
         ("instance remove -g uat a/b", ErrorKind::ValueValidation),
+        ("wait -g uat --timeout 301", ErrorKind::ValueValidation),
+        ("rollback -g uat --revision 3 --wait 301", ErrorKind::ValueValidation),
         ("events", ErrorKind::MissingRequiredArgument),
         ("sync a --to uat", ErrorKind::MissingRequiredArgument),
         ("sync a --from test", ErrorKind::MissingRequiredArgument),
@@ -512,6 +517,62 @@ fn status_is_of_what_is_named() {
     let missing = json!({"title": "Not found", "status": 404, "code": "not_found"});
     let ran = run("status -g gone", vec![answer("404 Not Found", "", &missing.to_string())]);
     assert_eq!((ran.code, ran.answers.as_str()), (failure::FAILED, ""));
+}
+
+#[test]
+fn commits_are_as_short_as_tables_show_them() {
+    let commit = |letter: &str| letter.repeat(40);
+    let page = |letters: &[&str], next: Option<&str>| {
+        let items: Vec<Value> =
+            letters.iter().map(|letter| json!({"commit": commit(letter)})).collect();
+        ok(&json!({"items": items, "next": next}))
+    };
+    let shown = || ok(&json!({"commit": commit("c"), "subject": "update a", "revision": 1}));
+    let ran = run("history -g uat --commit CCCCCCC", vec![page(&["a", "b"], None)]);
+    assert_eq!(ran.code, failure::FAILED);
+    assert!(
+        ran.messages.contains("uat has no commit that begins with ccccccc"),
+        "{}",
+        ran.messages
+    );
+    let ran = run("history -g uat --commit ccccccc", vec![page(&["a", "c"], None), shown()]);
+    let line = format!("GET /v1/groups/uat/commits/{} HTTP/1.1", commit("c"));
+    assert_eq!(ran.seen[1].line, line);
+    assert_eq!(ran.code, failure::DONE, "{}", ran.messages);
+    let ran = run("history -g uat --commit ccccccc", vec![page(&["c", "c"], None)]);
+    assert!(ran.messages.contains("give more of it"), "{}", ran.messages);
+    let ran = run("rollback -g uat --commit ccccccc", vec![page(&["c"], None), ok(&written())]);
+    assert_eq!(ran.seen[1].body, format!("{{\"commit\":\"{}\"}}", commit("c")));
+}
+
+#[test]
+fn somebody_waits_for_gateways() {
+    let convergence = |pending: Value| {
+        ok(&json!({"commit": "0123456789", "applied": 1, "total": 2, "pending": pending}))
+    };
+    let ran = run("wait -g uat --timeout 5", vec![convergence(json!(["gw-2"]))]);
+    assert_eq!(ran.seen[0].line, "GET /v1/groups/uat/convergence?wait=5 HTTP/1.1");
+    assert_eq!(ran.answers, "uat: 01234567 is served by 1 of 2 gateways, not yet by gw-2\n");
+    assert_eq!(ran.code, failure::FAILED);
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let ran = run(&format!("wait -g uat --commit {commit}"), vec![convergence(json!([]))]);
+    let line = format!("GET /v1/groups/uat/convergence?commit={commit}&wait=60 HTTP/1.1");
+    assert_eq!((ran.code, ran.seen[0].line.as_str()), (failure::DONE, line.as_str()));
+}
+
+#[test]
+fn a_version_is_shown_with_its_content() {
+    let version = json!({"service": "a", "version": "1.0.0", "groups": ["uat"], "type": "http",
+        "created_at": "2026-01-02T03:04:05Z", "created_by": "jane", "commit": "c", "content": "t",
+        "description": "what it does", "plugins": {"cors": {}},
+        "routes": {"get": {"paths": ["/get"], "methods": ["GET"]}}});
+    assert_eq!(
+        run("version get a 1.0.0", vec![ok(&version)]).answers,
+        "service      a\nversion      1.0.0\nruns in      uat\ncreated      2026-01-02 03:04:05Z\n\
+         by           jane\ncommit       c\ncontent      t\ntype         http\n\
+         description  what it does\nplugins      cors\n\n\
+         ROUTE  METHODS  PATHS  UPSTREAM\nget    GET      /get   default\n"
+    );
 }
 
 #[test]

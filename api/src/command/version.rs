@@ -5,10 +5,10 @@ use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::version::Version;
 use serde_json::{Map, Value, json};
 
-use super::Run;
 use super::args::{GroupArg, WriteArgs};
 use super::failure::Failure;
 use super::session::Session;
+use super::{Run, route};
 use crate::client::endpoint::Endpoint;
 use crate::client::view;
 use crate::output::table::{Column, Table};
@@ -26,7 +26,7 @@ pub enum VersionCommand {
         #[arg(short = 'g', long = "group", value_name = "GROUP")]
         group: Option<GroupName>,
     },
-    /// Show one version, and where it runs
+    /// Show one version: where it runs, and its content
     Get {
         /// Name of the service
         service: ServiceName,
@@ -123,7 +123,20 @@ fn get(session: &mut Session, service: &ServiceName, number: &Version) -> Result
                 .field("message", version.message.as_deref().unwrap_or_default().trim())
                 .field("commit", &version.commit)
                 .field("content", &version.content);
+            let content: view::Service = view::read(&answer.body)?;
+            let plugins: Vec<&str> = content.plugins.keys().map(String::as_str).collect();
+            fields
+                .field("type", &content.r#type)
+                .field("description", &content.description)
+                .field("labels", text::labels(&content.labels))
+                .field("plugins", plugins.join(", "));
             out.table(&fields)?;
+            let routes = content.routes.iter().map(|(name, route)| (name.as_str(), route));
+            let routes = route::table(routes);
+            if !routes.is_empty() {
+                out.line("")?;
+                out.table(&routes)?;
+            }
         }
     }
     Ok(Ending::Done)

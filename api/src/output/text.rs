@@ -7,7 +7,7 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::client::problem::Finding;
-use crate::client::view::{Cell, Event, LastChange, Node, Service};
+use crate::client::view::{Cell, Convergence, Event, LastChange, Node, Service};
 use crate::output::table::Table;
 
 /// The beginning of a commit id: enough to recognise it, and for git to find it.
@@ -127,6 +127,27 @@ pub fn scalar(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// Who serves a commit: `1a2b3c4d is served by 1 of 2 gateways, not yet by gw-2`.
+#[must_use]
+pub fn served(convergence: &Convergence) -> String {
+    let Convergence { commit, applied, total, pending } = convergence;
+    let (commit, total) = (short_commit(commit), count(*total, "gateway"));
+    let served = format!("{commit} is served by {applied} of {total}");
+    match pending.as_slice() {
+        [] => served,
+        pending => {
+            let pending: Vec<String> = pending.iter().map(instance).collect();
+            format!("{served}, not yet by {}", pending.join(", "))
+        }
+    }
+}
+
+/// A pending instance is named, or an object that has its name.
+#[must_use]
+pub fn instance(pending: &Value) -> String {
+    scalar(pending.get("instance").unwrap_or(pending))
 }
 
 /// `a=b, c=d`

@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use super::paint::Colour;
-use super::text::{actor, count, scalar, short_commit};
+use super::text::{actor, count, instance, short_commit};
 use super::{Format, Output, changes, problem};
 use crate::client::problem::Problem;
 use crate::client::view::{self, Convergence, Event, Plan, ServiceOutcome, Write};
@@ -226,11 +226,6 @@ fn print_convergence(out: &mut Output, convergence: &Convergence) -> io::Result<
         pending.join(", ")
     ))?;
     Ok(Ending::Failed)
-}
-
-/// A pending instance is named, or an object that has its name.
-pub(crate) fn instance(pending: &Value) -> String {
-    scalar(pending.get("instance").unwrap_or(pending))
 }
 
 #[cfg(test)]

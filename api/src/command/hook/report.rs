@@ -10,7 +10,7 @@ use super::{HookError, Setting, say, updates};
 use crate::client::Client;
 use crate::client::endpoint::Endpoint;
 use crate::client::view::{self, Convergence};
-use crate::output::write::instance;
+use crate::output::text::instance;
 
 /// How long the gateways have to serve what was pushed before the pusher is told where it stands.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
