@@ -303,7 +303,7 @@ fn active(prefix: &str, posted: &Posted, document: &Value) -> Vec<Field> {
     vec![
         Field::lead(CHECKS[0].0, "Ask every node by itself", posted, document.is_object()),
         of("/type", "By", select(&types)),
-        of("/http_path", "Path", Kind::Optional).help("With its query. Empty: /."),
+        of("/http_path", "Path", Kind::Optional).help("With its query."),
         of("/host", "Host", Kind::Optional).help("Empty: the one that requests are passed with."),
         of("/port", "Port", Kind::Number).help("Empty: the node's."),
         of("/headers", "Headers", Kind::Pairs).help("One name=value a line."),

@@ -99,6 +99,8 @@ pub(super) struct Field {
     pub(super) label: String,
     pub(super) help: String,
     pub(super) kind: Kind,
+    /// What it means when nothing stands in it.
+    example: String,
     /// What stands in it.
     text: String,
     on: bool,
@@ -224,6 +226,7 @@ impl Field {
             label: label.to_owned(),
             help: String::new(),
             kind,
+            example: String::new(),
             text: String::new(),
             on: false,
             chosen: Vec::new(),
@@ -247,6 +250,16 @@ impl Field {
     pub(super) fn help(mut self, help: &str) -> Self {
         help.clone_into(&mut self.help);
         self
+    }
+
+    /// Shows in an empty field what it means then.
+    pub(super) fn default_from(&mut self, defaults: &Value) {
+        let Some(value) = defaults.pointer(&self.pointer) else { return };
+        match self.kind {
+            Kind::Number | Kind::Optional => self.example = raw(value),
+            Kind::Numbers => self.example = entries(value).join(", "),
+            _ => {}
+        }
     }
 
     /// Of a field beside the document: what stands in it.

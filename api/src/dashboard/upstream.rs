@@ -4,6 +4,7 @@ use axum::Extension;
 use axum::extract::State;
 use refgate_core::change::Operation;
 use refgate_core::diagnostic::Diagnostic;
+use refgate_core::document::{Checks, Shape as _, Upstream};
 use refgate_core::json::join;
 use refgate_core::name::{GroupName, ServiceName, UpstreamName};
 use serde_json::{Map, Value, json};
@@ -35,6 +36,14 @@ struct UpstreamSubject {
 impl Subject for UpstreamSubject {
     fn sections(&self, document: &Value, posted: &Posted) -> Vec<Section> {
         let mut sections = fields::upstream("", document, posted);
+        // Checks that are switched on without more are made so.
+        let checks = Checks::expand(&json!({"active": {}, "passive": {}}));
+        let defaults = json!({"checks": checks});
+        for field in sections.iter_mut().flat_map(|section| &mut section.fields) {
+            if field.pointer.starts_with("/checks/") {
+                field.default_from(&defaults);
+            }
+        }
         if self.upstream.is_none() {
             let mut name = name_field(posted);
             if posted.get(NAME).is_none() && self.runtime["upstreams"].get("default").is_none() {
@@ -88,13 +97,7 @@ impl Subject for UpstreamSubject {
 
 /// An upstream with every default.
 pub(super) fn empty_upstream() -> Value {
-    json!({
-        "nodes": [], "scheme": "http", "pass_host": "pass", "upstream_host": "",
-        "balancer": {"type": "roundrobin"}, "retry_on": ["connect"], "retry_timeout": 0,
-        "timeout": {"connect": 6, "send": 60, "read": 60},
-        "keepalive": {"size": 320, "idle_timeout": 60, "requests": 1000},
-        "tls": {"verify": true, "ca": "", "client_certificate": ""}, "max_in_flight": 0,
-    })
+    Upstream::expand(&json!({"nodes": []}))
 }
 
 async fn upstream_desk(
