@@ -287,7 +287,11 @@ async fn page(api: &Api, visitor: &Visitor, desk: &Desk, order: Order) -> Answer
     };
     let clashes = clashes(&shown.conflicts, &order.posted);
     let page = SyncPage {
-        open: clashes.iter().filter(|clash| !clash.take_ours && !clash.take_theirs).count(),
+        open: match order.posted.beginning("conflict/").next() {
+            Some(_) => clashes.iter().filter(|one| !one.take_ours && !one.take_theirs).count(),
+            // They are shown for the first time.
+            None => 0,
+        },
         frame: visitor.frame(format!("Sync {service}"), "groups", service_crumbs(group, service)),
         group: group.clone(),
         service: service.clone(),
