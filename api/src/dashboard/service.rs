@@ -4,7 +4,6 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
 use refgate_core::change::Operation;
 use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::view::{EventView, HistoryFilter, MatrixRow, ServiceView};
@@ -12,24 +11,28 @@ use serde_json::{Map, Value, json};
 
 use super::form::Posted;
 use super::group::Head as GroupHead;
-use super::page::{Asked, Frame, Visitor, file, html, html_with};
-use super::parts::{Badge, CommitLink, EventRow, LiveState, Pager, When, remedy, service_path};
+use super::page::{Asked, Frame, Visitor, file, html};
+use super::parts::{Badge, CommitLink, EventRow, LiveState, When, remedy, service_path};
 use super::remove::Removal;
 use super::settings::{ServiceAt, group_crumbs, service_crumbs};
 use super::words::{cut, plain, pretty};
-use super::{Answer, PAGE, overview};
+use super::{Answer, overview};
 use crate::http::Api;
 use crate::http::path::At;
 use crate::problem::Problem;
+
+mod own;
+mod routes;
+
+pub(super) use own::{Typed, hosts, hosts_page, upstreams, upstreams_page};
+use own::{UpstreamCard, upstreams_of};
+pub(super) use routes::routes;
+use routes::{RouteRow, routes_of};
 
 /// Events on the first tab.
 const EVENTS: usize = 6;
 /// Routes, hosts, upstreams and nodes of an upstream on the first tab; the others are counted.
 const FIRST: usize = 10;
-/// Upstreams on a page of them.
-const UPSTREAMS: usize = 5;
-/// Nodes of an upstream among others; the others are counted.
-const NODES: usize = 50;
 /// Bytes of a document as text; the rest of it is downloaded.
 const TEXT: usize = 64 * 1024;
 
@@ -208,259 +211,8 @@ fn first<T>(mut all: Vec<T>) -> (Vec<T>, usize) {
     (all, more)
 }
 
-/// A route as a row.
-struct RouteRow {
-    name: String,
-    paths: Vec<String>,
-    methods: String,
-    priority: i64,
-    upstream: String,
-    enabled: bool,
-    conditions: usize,
-    description: String,
-}
-
 fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(plain).collect()
-}
-
-fn routes_of(routes: &Value) -> Vec<RouteRow> {
-    let row = |(name, route): (&String, &Value)| {
-        let conditions = route["match"].as_object().into_iter().flatten();
-        RouteRow {
-            name: name.clone(),
-            paths: texts(&route["paths"]),
-            methods: match route["methods"].as_array().is_none_or(Vec::is_empty) {
-                true => "all".to_owned(),
-                false => plain(&route["methods"]),
-            },
-            priority: route["priority"].as_i64().unwrap_or_default(),
-            upstream: route["upstream"].as_str().unwrap_or("default").to_owned(),
-            enabled: route["enabled"] != false,
-            conditions: conditions.filter_map(|(_, list)| list.as_array()).map(Vec::len).sum(),
-            description: route["description"].as_str().unwrap_or_default().to_owned(),
-        }
-    };
-    routes.as_object().into_iter().flatten().map(row).collect()
-}
-
-#[derive(Template)]
-#[template(path = "service/routes.html")]
-struct RoutesPage {
-    frame: Frame,
-    head: Head,
-    /// Whether there is any route at all.
-    is_empty: bool,
-    routes: Vec<RouteRow>,
-    query: String,
-    pager: Pager,
-}
-
-pub(super) async fn routes(
-    State(api): State<Api>,
-    visitor: Visitor,
-    At((group, service)): ServiceAt,
-    asked: Asked,
-) -> Answer {
-    let Found { head, service, .. } = find(&api, &visitor, &group, &service, "routes").await?;
-    let mut routes = routes_of(&service.routes);
-    let (is_empty, query) = (routes.is_empty(), asked.text("q").to_owned());
-    routes.retain(|route| {
-        route.name.contains(&query) || route.paths.iter().any(|path| path.contains(&query))
-    });
-    let base = format!("{}/routes?q={}&page=", head.path, overview::encoded(&query));
-    html(&RoutesPage {
-        frame: frame(&visitor, &head),
-        head,
-        is_empty,
-        pager: Pager::new(base, asked.page(), routes.len()),
-        routes: asked.part(routes),
-        query,
-    })
-}
-
-/// An upstream with its nodes.
-struct UpstreamCard {
-    name: String,
-    scheme: String,
-    host: &'static str,
-    balancer: String,
-    nodes: Vec<NodeRow>,
-    /// Nodes that are not shown.
-    more: usize,
-}
-
-struct NodeRow {
-    host: String,
-    port: String,
-    weight: String,
-    priority: String,
-}
-
-/// The upstreams, each with at most `most` nodes.
-fn upstreams_of(runtime: &Value, most: usize) -> Vec<UpstreamCard> {
-    let card = |(name, upstream): (&String, &Value)| {
-        let nodes = upstream["nodes"].as_array().map_or(&[][..], Vec::as_slice);
-        UpstreamCard {
-            name: name.clone(),
-            scheme: plain(&upstream["scheme"]),
-            host: match upstream["pass_host"].as_str() {
-                Some("node") => "Specified in the Upstream's Host",
-                Some("rewrite") => "Rewritten",
-                _ => "The client's host",
-            },
-            balancer: plain(&upstream["balancer"]["type"]),
-            more: nodes.len().saturating_sub(most),
-            nodes: nodes
-                .iter()
-                .take(most)
-                .map(|node| NodeRow {
-                    host: plain(&node["host"]),
-                    port: plain(&node["port"]),
-                    weight: plain(&node["weight"]),
-                    priority: plain(&node["priority"]),
-                })
-                .collect(),
-        }
-    };
-    runtime["upstreams"].as_object().into_iter().flatten().map(card).collect()
-}
-
-/// What was typed into a small form that was refused, and why.
-#[derive(Default)]
-pub(super) struct Typed {
-    pub(super) upstream: String,
-    pub(super) host: String,
-    pub(super) port: String,
-    pub(super) weight: String,
-    /// The field and what is wrong with it; no field: with all of it.
-    pub(super) faults: Vec<(String, String)>,
-}
-
-impl Typed {
-    fn status(&self) -> StatusCode {
-        if self.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }
-    }
-
-    fn is_of(&self, upstream: &str) -> bool {
-        self.upstream == upstream
-    }
-
-    fn faults_of<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
-        self.faults.iter().filter(move |(known, _)| known == field).map(|(_, text)| &**text)
-    }
-
-    fn is_wrong(&self, field: &str) -> bool {
-        self.faults.iter().any(|(known, _)| known == field)
-    }
-
-    /// What is wrong with anything but these fields.
-    fn others(&self) -> impl Iterator<Item = &str> {
-        let own = ["host", "port", "weight"];
-        self.faults
-            .iter()
-            .filter(move |(field, _)| !own.contains(&&**field))
-            .map(|(_, text)| &**text)
-    }
-}
-
-#[derive(Template)]
-#[template(path = "service/upstreams.html")]
-struct UpstreamsPage {
-    frame: Frame,
-    head: Head,
-    upstreams: Vec<UpstreamCard>,
-    typed: Typed,
-    /// What stands in the forms of the other upstreams.
-    untyped: Typed,
-    pager: Pager,
-}
-
-pub(super) async fn upstreams(
-    State(api): State<Api>,
-    visitor: Visitor,
-    At((group, service)): ServiceAt,
-    asked: Asked,
-) -> Answer {
-    upstreams_page(&api, &visitor, group, service, Typed::default(), asked.page()).await
-}
-
-pub(super) async fn upstreams_page(
-    api: &Api,
-    visitor: &Visitor,
-    group: GroupName,
-    service: ServiceName,
-    typed: Typed,
-    page: usize,
-) -> Answer {
-    let Found { head, service, .. } = find(api, visitor, &group, &service, "upstreams").await?;
-    let mut upstreams = upstreams_of(&service.runtime, NODES);
-    let base = format!("{}/upstreams?page=", head.path);
-    let pager = Pager::sized(base, page, UPSTREAMS, upstreams.len());
-    // The one whose form was refused is shown in any case.
-    let shown = page * UPSTREAMS..(page + 1) * UPSTREAMS;
-    let mut at = 0..;
-    upstreams.retain(|one| {
-        at.next().is_some_and(|at: usize| shown.contains(&at)) || typed.is_of(&one.name)
-    });
-    let status = typed.status();
-    html_with(
-        status,
-        &UpstreamsPage {
-            frame: frame(visitor, &head),
-            head,
-            upstreams,
-            typed,
-            untyped: Typed::default(),
-            pager,
-        },
-    )
-}
-
-#[derive(Template)]
-#[template(path = "service/hosts.html")]
-struct HostsPage {
-    frame: Frame,
-    head: Head,
-    hosts: Vec<String>,
-    pager: Pager,
-    prefix: String,
-    strip: bool,
-    enabled: bool,
-    typed: Typed,
-}
-
-pub(super) async fn hosts(
-    State(api): State<Api>,
-    visitor: Visitor,
-    At((group, service)): ServiceAt,
-    asked: Asked,
-) -> Answer {
-    hosts_page(&api, &visitor, group, service, Typed::default(), asked.page()).await
-}
-
-pub(super) async fn hosts_page(
-    api: &Api,
-    visitor: &Visitor,
-    group: GroupName,
-    service: ServiceName,
-    typed: Typed,
-    page: usize,
-) -> Answer {
-    let Found { head, service, .. } = find(api, visitor, &group, &service, "hosts").await?;
-    let runtime = &service.runtime;
-    let hosts = texts(&runtime["hosts"]);
-    let page = HostsPage {
-        pager: Pager::new(format!("{}/hosts?page=", head.path), page, hosts.len()),
-        hosts: hosts.into_iter().skip(page * PAGE).take(PAGE).collect(),
-        frame: frame(visitor, &head),
-        head,
-        prefix: runtime["path_prefix"].as_str().unwrap_or_default().to_owned(),
-        strip: runtime["strip_path_prefix"] != false,
-        enabled: runtime["enabled"] != false,
-        typed,
-    };
-    html_with(page.typed.status(), &page)
 }
 
 #[derive(Template)]
