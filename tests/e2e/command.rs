@@ -272,6 +272,42 @@ fn a_shell_completes_names_that_the_server_has() -> anyhow::Result<()> {
 }
 
 #[test]
+fn bash_completes_names_with_colons_and_equals_signs() -> anyhow::Result<()> {
+    let stage = Stage::with_httpbin()?;
+    let script = stage.scratch().join("completions.sh");
+    std::fs::write(&script, stage.refgate.client(&["completions", "bash"])?.stdout)?;
+    let program = program("refgate")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", program.parent().context("a directory")?.display());
+    // The line, its words as bash has them, and what stands behind the last of them.
+    for (line, words, offered) in [
+        ("refgate diff group:u", "refgate diff group : u", "uat"),
+        ("refgate diff group:", "refgate diff group :", "production test uat"),
+        ("refgate route list --group=te", "refgate route list --group = te", "test"),
+        ("refgate route list --group=test ", "refgate route list --group = test ''", "httpbin"),
+        (
+            "refgate service get -g test --server SERVER ",
+            "refgate service get -g test --server SERVER ''",
+            "httpbin",
+        ),
+    ] {
+        let base = stage.refgate.api.base();
+        let spaced = base.replace(':', " : ");
+        let (line, words) = (line.replace("SERVER", base), words.replace("SERVER", &spaced));
+        let complete = format!(
+            "source {}; COMP_LINE='{line}'; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             COMP_TYPE=9; _refgate 2>/dev/null; echo ${{COMPREPLY[@]}}",
+            script.display()
+        );
+        let mut command = Command::new("bash");
+        command.args(["--norc", "-c", &complete]).env("PATH", &path);
+        command.env("REFGATE_SERVER", base).env("REFGATE_TOKEN", TOKEN);
+        assert_eq!(run(&mut command)?.stdout.trim(), offered, "{line}");
+    }
+    Ok(())
+}
+
+#[test]
 fn an_openapi_document_becomes_a_service() -> anyhow::Result<()> {
     let stage = Stage::new()?;
     let file = stage.scratch().join("pets.yaml");

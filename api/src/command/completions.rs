@@ -36,6 +36,36 @@ if [[ "${funcstack[1]}" == _refgate ]]; then
 fi
 "#;
 
+/// bash takes colons and equals signs for ends of words: `group:uat` and addresses come as several.
+/// They are put together again, and what stands before the last such sign is taken off the names,
+/// because bash puts them behind it.
+const WHOLE_WORDS: &str = r#"
+_refgate() {
+    local rest="$COMP_LINE" word gap at
+    local -a words=()
+    for at in "${!COMP_WORDS[@]}"; do
+        word="${COMP_WORDS[at]}"
+        gap="${rest%%[![:space:]]*}"
+        rest="${rest#"$gap"}"
+        if [[ -z "$gap" && ${#words[@]} -gt 0 ]]; then
+            words[${#words[@]} - 1]+="$word"
+        else
+            words+=("$word")
+        fi
+        rest="${rest#"$word"}"
+        [[ $at -lt $COMP_CWORD ]] || break
+    done
+    local -a COMP_WORDS=("${words[@]}")
+    local COMP_CWORD=$((${#words[@]} - 1))
+    local current="${words[COMP_CWORD]}"
+    _clap_complete_refgate refgate "$current"
+    local stays="${current%"${current##*[:=]}"}"
+    COMPREPLY=("${COMPREPLY[@]#"$stays"}")
+}
+complete -o nospace -o bashdefault -o nosort -F _refgate refgate 2>/dev/null ||
+    complete -o nospace -o bashdefault -F _refgate refgate
+"#;
+
 impl CompletionsArgs {
     /// Prints the script.
     ///
@@ -54,8 +84,10 @@ impl CompletionsArgs {
                 &mut script,
             )?;
         }
-        if let Shell::Zsh = self.shell {
-            script.extend_from_slice(AUTOLOADED.as_bytes());
+        match self.shell {
+            Shell::Bash => script.extend_from_slice(WHOLE_WORDS.as_bytes()),
+            Shell::Zsh => script.extend_from_slice(AUTOLOADED.as_bytes()),
+            Shell::Fish | Shell::Elvish | Shell::Powershell => {}
         }
         io::stdout().lock().write_all(&script)?;
         Ok(())
