@@ -12,6 +12,7 @@ pub mod view;
 
 use std::time::Duration;
 
+use refgate_core::name::GroupName;
 use serde_json::{Map, Value, json};
 use ureq::http::{self, Method, StatusCode, header};
 
@@ -36,8 +37,9 @@ pub struct Client {
     patience: Duration,
 }
 
-/// Begins to watch a request; what it gives is dropped when the request is over.
-pub type Watch = fn() -> Option<Box<dyn std::any::Any>>;
+/// Begins to watch a request that waits for the gateways of these groups, if any; what it gives is
+/// dropped when the request is over.
+pub type Watch = fn(&[GroupName]) -> Option<Box<dyn std::any::Any>>;
 
 /// What the server answered to a request that it accepted.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +59,8 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// Answer when the gateways serve the change, or after so many seconds.
     pub wait: Option<u64>,
+    /// The groups whose gateways are waited for, as far as the client's side knows them.
+    pub waits_for: Vec<GroupName>,
     /// Only when the object still has this `ETag`.
     pub if_match: Option<String>,
     /// Only when it does what one of these plans says, to each group.
@@ -155,12 +159,19 @@ impl Client {
         self.request(&Method::GET, endpoint, None, &WriteOptions::default())
     }
 
-    /// Reads what the server answers when it has come about, or after so many seconds.
+    /// Reads what the server answers when the gateways of a group serve something, or after so many
+    /// seconds.
     ///
     /// # Errors
     /// When there is no answer, or a refusal.
-    pub fn get_waiting(&self, endpoint: &Endpoint, seconds: u64) -> Result<Answer, ClientError> {
-        let options = WriteOptions { wait: Some(seconds), ..WriteOptions::default() };
+    pub fn get_waiting(
+        &self,
+        endpoint: &Endpoint,
+        group: &GroupName,
+        seconds: u64,
+    ) -> Result<Answer, ClientError> {
+        let (wait, waits_for) = (Some(seconds), vec![group.clone()]);
+        let options = WriteOptions { wait, waits_for, ..WriteOptions::default() };
         self.request(&Method::GET, endpoint, None, &options)
     }
 
@@ -296,7 +307,7 @@ impl Client {
             request = request.header(header::IF_NONE_MATCH, "*");
         }
         let timeout = self.patience + Duration::from_secs(options.wait.unwrap_or(0));
-        let _watching = self.watch.and_then(|watch| watch());
+        let _watching = self.watch.and_then(|watch| watch(&options.waits_for));
         let sent = match body {
             Some(body) => {
                 // RFC 7396 has a type of its own; the server takes it as well as plain JSON.

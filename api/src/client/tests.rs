@@ -21,6 +21,7 @@ fn a_write_carries_token_preconditions_and_options() {
     let options = WriteOptions {
         dry_run: true,
         wait: Some(5),
+        waits_for: Vec::new(),
         if_match: Some("e0".to_owned()),
         expect_plan: vec!["a".to_owned(), "b".to_owned()],
         only_create: true,

@@ -2,10 +2,11 @@
 
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::view::Side;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Run;
 use super::failure::Failure;
@@ -21,7 +22,7 @@ use crate::output::{Format, changes};
        refgate diff [OPTIONS] <group:NAME> <group:NAME>")]
 #[command(after_help = "Examples:
   refgate diff httpbin --from group:production --to group:uat
-  refgate diff group:production group:uat --services-only")]
+  refgate diff group:production group:uat --only services")]
 pub struct DiffArgs {
     /// Name of the service, or the group to start from (group:production)
     #[arg(value_name = "SERVICE|group:NAME")]
@@ -35,9 +36,16 @@ pub struct DiffArgs {
     /// Version or group to end at
     #[arg(long, value_name = "SIDE", required_unless_present = "other")]
     to: Option<Side>,
-    /// Of two groups, leave out what belongs to a group: hosts, nodes, consumers, …
-    #[arg(long, requires = "other")]
-    services_only: bool,
+    /// Of two groups, only what travels between them (services), or only hosts and nodes (runtime)
+    #[arg(long, value_name = "WHAT", requires = "other")]
+    only: Option<Only>,
+}
+
+/// A part of what sets two groups apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    Services,
+    Runtime,
 }
 
 /// What is compared: a service, or a group as a whole.
@@ -69,10 +77,15 @@ impl DiffArgs {
                 Ok((endpoint, format!("{service}: {from} and {to}")))
             }
             (Subject::Group(from), Some(Subject::Group(to)), None, None) => {
-                let endpoint = Endpoint::of_group(from, "diff")
-                    .query("to", to.as_str())
-                    .query_if("services_only", self.services_only.then_some(&true));
-                let what = if self.services_only { "the services of " } else { "" };
+                let endpoint = Endpoint::of_group(from, "diff").query("to", to.as_str()).query_if(
+                    "services_only",
+                    (self.only == Some(Only::Services)).then_some(&true),
+                );
+                let what = match self.only {
+                    Some(Only::Services) => "the services of ",
+                    Some(Only::Runtime) => "hosts and nodes of ",
+                    None => "",
+                };
                 Ok((endpoint, format!("{what}group:{from} and group:{to}")))
             }
             _ => Err(Failure::Usage(
@@ -92,9 +105,16 @@ struct Difference {
 impl Run for DiffArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
         let (endpoint, what) = self.endpoint()?;
-        let answer = session.client.get(&endpoint)?;
+        let mut answer = session.client.get(&endpoint)?;
+        if let (Some(Only::Runtime), Some(Value::Array(changes))) =
+            (self.only, answer.body.get_mut("changes"))
+        {
+            changes.retain(|change| is_runtime(change["file"].as_str().unwrap_or_default()));
+        }
         let out = &mut session.output;
-        let difference: Difference = view::read(&answer.body)?;
+        let mut difference: Difference = view::read(&answer.body)?;
+        // Hosts and nodes differ between any two groups: what is told first is the rest.
+        difference.changes.sort_by_key(|change| is_runtime(&change.file));
         match out.format() {
             Format::Json | Format::Yaml => out.document(&answer.body)?,
             Format::Name => {
@@ -110,4 +130,8 @@ impl Run for DiffArgs {
         }
         Ok(Ending::Done)
     }
+}
+
+fn is_runtime(file: &str) -> bool {
+    file.starts_with("runtime/")
 }

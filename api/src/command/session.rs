@@ -27,8 +27,8 @@ impl Session {
     /// When the servers and tokens of this user are asked for and cannot be read.
     pub fn new(connection: &Connection, output: Output) -> Result<Self, Failure> {
         let (server, token) = connection.resolve()?;
-        let client = Client::new(server, token).watched(|| {
-            Progress::begin().map(|progress| -> Box<dyn std::any::Any> { Box::new(progress) })
+        let client = Client::new(server, token).watched(|groups| {
+            Progress::begin(groups).map(|progress| -> Box<dyn std::any::Any> { Box::new(progress) })
         });
         Ok(Self { client, output })
     }
@@ -67,12 +67,21 @@ impl Session {
         subject: &str,
         send: impl Fn(&Client, &WriteOptions) -> Result<Answer, ClientError>,
     ) -> Result<Sent, Failure> {
+        let groups: Vec<&GroupName> = groups.into_iter().collect();
         let mut options = args.options();
+        if options.wait.is_some() {
+            options.waits_for = groups.iter().copied().cloned().collect();
+        }
         if self.output.can_ask() && !args.yes && !args.dry_run {
             let production = self.production(groups)?;
             if !production.is_empty() {
                 if self.output.format() == Format::Table {
-                    let plan = WriteOptions { dry_run: true, wait: None, ..options.clone() };
+                    let plan = WriteOptions {
+                        dry_run: true,
+                        wait: None,
+                        waits_for: Vec::new(),
+                        ..options.clone()
+                    };
                     let plan = send(&self.client, &plan)?;
                     // What was shown is what is done, or nothing is.
                     options.expect_plan = write::plans(&plan);

@@ -79,7 +79,7 @@ fn lines_that_people_type() {
         "wait -g uat --commit 0123456789abcdef0123456789abcdef01234567 --timeout 5",
         "diff httpbin --from 1.0.0 --to group:uat",
         "diff group:uat group:production",
-        "diff group:uat group:production --services-only -o json",
+        "diff group:uat group:production --only services -o json",
         "history -g uat --path services/httpbin/routes/get.json",
         "reindex --data-dir x",
         "reindex --repository x/config.git -o json",
@@ -139,7 +139,7 @@ fn lines_that_are_wrong_usage() {
         ("diff a --from 1.0.0 --to uat", ErrorKind::ValueValidation),
         ("diff a --from 1.0.0", ErrorKind::MissingRequiredArgument),
         ("diff group:uat", ErrorKind::MissingRequiredArgument),
-        ("diff a --from 1.0.0 --to 1.1.0 --services-only", ErrorKind::MissingRequiredArgument),
+        ("diff a --from 1.0.0 --to 1.1.0 --only services", ErrorKind::MissingRequiredArgument),
         ("reindex --data-dir x --repository y", ErrorKind::ArgumentConflict),
         ("history -g uat --limit 0", ErrorKind::ValueValidation),
         ("status --server localhost:7080", ErrorKind::ValueValidation),
@@ -649,13 +649,22 @@ fn groups_are_compared_as_a_whole() {
         "from": 60, "to": 10
     });
     let body = json!({"from": "group:uat", "to": "group:test", "changes": [change]});
-    let ran = run("diff group:uat group:test --services-only", vec![ok(&body)]);
+    let ran = run("diff group:uat group:test --only services", vec![ok(&body)]);
     assert_eq!(ran.code, failure::DONE, "{}", ran.messages);
     assert_eq!(ran.seen[0].line, "GET /v1/groups/uat/diff?to=test&services_only=true HTTP/1.1");
     assert_eq!(
         ran.answers,
         "~ route y of x  (services/x/routes/y.json)\n    ~ timeout › read: 60 → 10\n"
     );
+    let host = json!({"file": "runtime/x.json", "pointer": "/enabled", "op": "changed",
+        "from": true, "to": false});
+    let body = json!({"changes": [host, body["changes"][0]]});
+    let runtime = "~ hosts and upstreams of x  (runtime/x.json)\n    ~ enabled: true → false\n";
+    let all = run("diff group:uat group:test", vec![ok(&body)]);
+    assert_eq!(all.answers, format!("{}{runtime}", ran.answers), "what travels comes first");
+    let ran = run("diff group:uat group:test --only runtime", vec![ok(&body)]);
+    assert_eq!(ran.seen[0].line, "GET /v1/groups/uat/diff?to=test HTTP/1.1");
+    assert_eq!(ran.answers, runtime);
     let mixed = parse("diff httpbin group:test").unwrap().run_with(Output::standard);
     assert_eq!(mixed, failure::USAGE);
 }

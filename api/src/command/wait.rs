@@ -42,7 +42,7 @@ impl Run for WaitArgs {
             None => None,
         };
         let endpoint = Endpoint::of_group(group, "convergence").query_if("commit", commit.as_ref());
-        let answer = session.client.get_waiting(&endpoint, self.timeout)?;
+        let answer = session.client.get_waiting(&endpoint, group, self.timeout)?;
         let convergence: Convergence = view::read(&answer.body)?;
         let out = &mut session.output;
         match out.format() {

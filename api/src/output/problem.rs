@@ -21,6 +21,11 @@ pub fn print(out: &mut Output, problem: &Problem, had_token: bool) -> io::Result
         true => problem.title.clone(),
         false => problem.to_string(),
     };
+    // What to do about a conflict is said in the words of the API; ours follow as the hint.
+    let headline = match headline.split_once(": choose a side") {
+        Some((headline, _)) if !problem.conflicts.is_empty() => headline.to_owned(),
+        _ => headline,
+    };
     out.note(format!("error: {headline}"))?;
     for finding in &problem.diagnostics {
         let mark = if finding.severity == "warning" { "warning: " } else { "" };
@@ -74,6 +79,10 @@ fn quoted(word: &str) -> String {
     }
 }
 
+/// What to do where a name is taken.
+const EXISTS: &str =
+    "`patch` changes some of what is there, `put` all of it; or choose another name";
+
 /// What to do about a refusal, where that is the same for everybody.
 fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
     let text = match problem.code.as_str() {
@@ -84,8 +93,12 @@ fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
             "give a token with `refgate login`, REFGATE_TOKEN or --token; `refgate up` keeps the first one in the file admin-token of its data directory"
         }
         "concurrent_update" => "somebody else changed the group meanwhile: look again and repeat",
-        "precondition_failed" if problem.detail.is_empty() => {
-            "the object is not as you read it: read it again and repeat with its new ETag"
+        "precondition_failed" if problem.detail.ends_with("exists already") => EXISTS,
+        "precondition_failed" if problem.detail.ends_with("does not exist") => {
+            "without --if-match it is created"
+        }
+        "precondition_failed" => {
+            "it is not as you read it: read it again and repeat with its new ETag"
         }
         "forbidden" => {
             "use a token with that role (`refgate login`, --token); an administrator makes one with `refgate token create`"
@@ -93,7 +106,7 @@ fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
         "not_found" => {
             "`refgate status` shows every service and group; `list` of a noun what there is of it"
         }
-        "already_exists" => "change what is there with `patch` or `put`, or choose another name",
+        "already_exists" => EXISTS,
         "version_taken" | "version_mismatch" | "content_already_versioned" => {
             "`refgate version list SERVICE` shows the numbers and where each runs"
         }
@@ -192,10 +205,15 @@ mod tests {
     fn conflicts_show_the_three_values_and_the_way_out() {
         let body = json!({
             "title": "Promotion conflict", "status": 409, "code": "promotion_conflict",
+            "detail": "a in uat was edited by hand: choose a side for all with on_conflict",
             "conflicts": [{"service": "a", "file": "services/a/routes/b.json",
                 "pointer": "/priority", "base": 0, "ours": 5, "theirs": null}]
         });
         let text = printed(body, true);
+        assert!(
+            text.starts_with("error: Promotion conflict: a in uat was edited by hand\n"),
+            "{text}"
+        );
         assert!(
             text.contains(
                 "conflict: services/a/routes/b.json /priority: was 0, the group has 5, the version has (absent)"
@@ -224,6 +242,19 @@ mod tests {
         let flags = "  --take 'theirs:services/a/routes/b.json#/labels/a b' \\\n  \
                      --take theirs:services/a/routes/b.json#/priority\n";
         assert!(text.ends_with(flags), "{text}");
+    }
+
+    #[test]
+    fn a_precondition_that_does_not_hold_has_a_remedy() {
+        for (detail, remedy) in [
+            ("service a in group test exists already", "hint: `patch` changes some"),
+            ("service a in group test does not exist", "hint: without --if-match"),
+            ("service a in group test is another than expected", "hint: it is not as you read it"),
+        ] {
+            let body = json!({"title": "The precondition does not hold", "status": 412,
+                "code": "precondition_failed", "detail": detail});
+            assert!(printed(body, true).contains(remedy), "{detail}");
+        }
     }
 
     #[test]

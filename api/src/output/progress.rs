@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use refgate_core::name::GroupName;
 
 /// What takes less than this is over before anybody wonders.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -18,21 +19,22 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to watch, where standard error is a terminal.
+    /// Begins to watch, where standard error is a terminal. `groups` are those whose gateways the
+    /// request waits for.
     #[must_use]
-    pub fn begin() -> Option<Self> {
+    pub fn begin(groups: &[GroupName]) -> Option<Self> {
         if !io::stderr().is_terminal() {
             return None;
         }
         let (ended, ending) = mpsc::channel();
+        let message = waiting_for(groups);
         let watch = move || {
             if ending.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
             // A template that cannot be read is a plain spinner.
-            let style =
-                ProgressStyle::with_template("{spinner} waiting for the control plane, {elapsed}");
-            let spinner = ProgressBar::new_spinner().with_elapsed(PATIENCE);
+            let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
+            let spinner = ProgressBar::new_spinner().with_elapsed(PATIENCE).with_message(message);
             if let Ok(style) = style {
                 spinner.set_style(style);
             }
@@ -46,6 +48,17 @@ impl Progress {
     }
 }
 
+/// What somebody waits for, in words.
+fn waiting_for(groups: &[GroupName]) -> String {
+    match groups {
+        [] => "waiting for the control plane".to_owned(),
+        groups => {
+            let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
+            format!("waiting for the gateways of {} to serve it", groups.join(" and "))
+        }
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         drop(self.ended.take());
@@ -53,5 +66,21 @@ impl Drop for Progress {
             // It wrote a line at most: how it ended changes nothing.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_who_waits_is_told_for_what() {
+        let groups = ["uat", "production"].map(|name| name.parse().expect("a name"));
+        assert_eq!(waiting_for(&[]), "waiting for the control plane");
+        assert_eq!(waiting_for(&groups[..1]), "waiting for the gateways of uat to serve it");
+        assert_eq!(
+            waiting_for(&groups),
+            "waiting for the gateways of uat and production to serve it"
+        );
     }
 }
