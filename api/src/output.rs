@@ -136,6 +136,15 @@ impl Output {
         self.format
     }
 
+    /// Columns that a line of an answer has room in; in a pipe as many as it wants.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self.style {
+            Style::Terminal { width } => width,
+            Style::Plain => usize::MAX,
+        }
+    }
+
     /// One line of an answer.
     ///
     /// # Errors

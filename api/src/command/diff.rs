@@ -113,8 +113,10 @@ impl Run for DiffArgs {
         }
         let out = &mut session.output;
         let mut difference: Difference = view::read(&answer.body)?;
-        // Hosts and nodes differ between any two groups: what is told first is the rest.
-        difference.changes.sort_by_key(|change| is_runtime(&change.file));
+        // Hosts and nodes differ between any two groups: what is told first is what travels.
+        difference.changes.sort_by_key(|change| {
+            (is_runtime(&change.file), !change.file.starts_with("services/"))
+        });
         match out.format() {
             Format::Json | Format::Yaml => out.document(&answer.body)?,
             Format::Name => {

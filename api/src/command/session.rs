@@ -88,7 +88,10 @@ impl Session {
                     // What was refused in one group is refused when it is done as well.
                     match write::preview(&mut self.output, &plan)? {
                         Ending::Done => {}
-                        refused => return Ok(Sent::Refused(refused)),
+                        refused => {
+                            self.output.note("nothing was changed")?;
+                            return Ok(Sent::Refused(refused));
+                        }
                     }
                 }
                 let question = format!("Change {} ({subject})?", production.join(" and "));

@@ -80,8 +80,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// What to do where a name is taken.
-const EXISTS: &str =
-    "`patch` changes some of what is there, `put` all of it; or choose another name";
+const EXISTS: &str = "change what is there with `patch`, or choose another name";
 
 /// What to do about a refusal, where that is the same for everybody.
 fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
@@ -109,6 +108,9 @@ fn remedy(problem: &Problem, had_token: bool) -> Option<String> {
         "already_exists" => EXISTS,
         "version_taken" | "version_mismatch" | "content_already_versioned" => {
             "`refgate version list SERVICE` shows the numbers and where each runs"
+        }
+        "still_referenced" if problem.detail.contains("gateway instances") => {
+            "`refgate instance list -g GROUP` shows them, `refgate instance remove` takes one away"
         }
         "read_only_group" => {
             "change it where it comes from: its controller in Kubernetes; an administrator takes the group back with `refgate group update GROUP --patch '{\"type\": \"gateway\"}'`"
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn a_precondition_that_does_not_hold_has_a_remedy() {
         for (detail, remedy) in [
-            ("service a in group test exists already", "hint: `patch` changes some"),
+            ("service a in group test exists already", "hint: change what is there"),
             ("service a in group test does not exist", "hint: without --if-match"),
             ("service a in group test is another than expected", "hint: it is not as you read it"),
         ] {

@@ -218,7 +218,7 @@ fn show(plan: &PlanView, written: Option<&Written>) {
     let shown = serde_json::to_value(&plan.changes)
         .and_then(serde_json::from_value::<Vec<view::Change>>)
         .unwrap_or_default();
-    changes::lines(&shown).iter().for_each(|line| say(line));
+    changes::lines(&shown, usize::MAX).iter().for_each(|line| say(line));
     for service in &plan.services {
         let what = format!("{} {}", service.service, service.version);
         let group = &plan.group;
