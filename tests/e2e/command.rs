@@ -204,7 +204,10 @@ fn whoever_sits_at_a_terminal_is_asked_before_production_changes() -> anyhow::Re
     let (code, screen) = on_a_terminal(&stage, line, "n\n")?;
     assert_eq!(code, 1, "{screen}");
     assert!(screen.contains("Change production (group)? [y/N]"), "{screen}");
-    assert!(screen.contains("\u{1b}[33m    ~ description:\u{1b}[0m"), "the plan is coloured: {screen:?}");
+    assert!(
+        screen.contains("\u{1b}[33m    ~ description:\u{1b}[0m"),
+        "the plan is coloured: {screen:?}"
+    );
     assert_ne!(stage.read("/v1/groups/production")?["description"], "asked");
 
     let (code, screen) = on_a_terminal(&stage, line, "y\n")?;

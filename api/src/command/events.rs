@@ -137,7 +137,12 @@ fn print(out: &mut Output, event: &Happening) -> Result<(), Failure> {
         Format::Table => {
             let (at, what) = told(kind, data)?;
             let at = at.unwrap_or_else(|| Timestamp::now().to_string());
-            out.line(format!("{}  {kind:<11}  {what}", text::time(&at)))?;
+            let mut begins = format!("{}  {kind:<11}  ", text::time(&at));
+            let room = out.width().saturating_sub(begins.len());
+            for part in text::folded(&what, room) {
+                out.line(format!("{begins}{part}"))?;
+                begins = " ".repeat(begins.len());
+            }
         }
     }
     Ok(())
@@ -187,6 +192,7 @@ fn is_passing(error: &ClientError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::testing::Memory;
 
     #[test]
     fn events_in_a_line_each() {
@@ -226,5 +232,24 @@ mod tests {
         for (kind, data, what) in table {
             assert_eq!(told(kind, &data).expect("an event").1, what);
         }
+    }
+
+    #[test]
+    fn what_a_terminal_has_no_room_for_goes_on_below_itself() {
+        let subject = "sync shop, cart, checkout, payment, search, reviews 1.0.0 to production";
+        let event = Happening {
+            kind: "commit".to_owned(),
+            id: Some("3".to_owned()),
+            data: json!({"revision": 3, "subject": subject, "actor": "jane",
+                "commit": "0123456789", "at": "2026-01-02T03:04:05Z"}),
+        };
+        let memory = Memory::default();
+        print(&mut memory.terminal(Format::Table), &event).expect("memory takes everything");
+        assert_eq!(
+            memory.answers(),
+            "2026-01-02 03:04:05Z  commit       r3 sync shop, cart, checkout, payment, search, \
+             reviews 1.0.0 to\n\
+             \x20                                  production (jane, 01234567)\n"
+        );
     }
 }
