@@ -10,6 +10,8 @@ mod create;
 mod maintenance;
 mod reads;
 mod reindex;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::cell::RefCell;
@@ -204,13 +206,21 @@ impl Shared {
         // Let go before opening another.
         let rested = self.handles.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let handle = match rested {
-            // One from before the last maintenance keeps packs open that are gone.
             Some(rested) if rested.0 == self.maintenance.generation() => rested,
             _ => self.open_handle()?,
         };
         let result = work(&handle.1);
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+        self.rest(handle);
         result
+    }
+
+    /// Puts a handle to rest. Those from before the last maintenance go, also those that nobody would
+    /// have taken for long: packs that are gone keep their room on disk and in memory until then.
+    fn rest(&self, handle: (u64, git2::Repository)) {
+        let generation = self.maintenance.generation();
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.push(handle);
+        handles.retain(|(made, _)| *made == generation);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::name::{CommitId, GroupName};
 use crate::store::{self, StoreError, refs};
 
-/// The last configuration loaded of each group.
+/// The last configuration loaded of each group that is there: never more than what the heads hold.
 #[derive(Default)]
 pub(crate) struct Cache(Mutex<HashMap<GroupName, Arc<Loaded>>>);
 
@@ -23,6 +23,18 @@ impl Cache {
     fn put(&self, group: &GroupName, loaded: Arc<Loaded>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(group.clone(), loaded);
+    }
+
+    fn remove(&self, group: &GroupName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(group);
+    }
+
+    #[cfg(test)]
+    pub(super) fn groups(&self) -> Vec<GroupName> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups: Vec<GroupName> = all.keys().cloned().collect();
+        groups.sort();
+        groups
     }
 }
 
@@ -103,5 +115,10 @@ impl Desk<'_> {
     /// Keeps the configuration of a commit that has just become a group's head.
     pub(crate) fn keep(&self, group: &GroupName, loaded: Arc<Loaded>) {
         self.cache.put(group, loaded);
+    }
+
+    /// Lets go of the configuration of a group that is gone.
+    pub(crate) fn forget(&self, group: &GroupName) {
+        self.cache.remove(group);
     }
 }

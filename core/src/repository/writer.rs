@@ -300,7 +300,9 @@ fn publish(desk: &Desk<'_>, steps: &[Result<Step, Error>]) -> Result<Trouble, Er
     }
     for step in ready().filter(|step| matches!(step.plan.tree, PlannedTree::Archived)) {
         let group = &step.plan.group;
-        trouble.note(group, archive(desk, group, step.commit));
+        if trouble.note(group, archive(desk, group, step.commit)) {
+            desk.forget(group);
+        }
     }
     for step in ready().filter(|step| !trouble.has(&step.plan.group)) {
         let Step { plan, commit, .. } = step;

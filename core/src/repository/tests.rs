@@ -1,0 +1,65 @@
+//! What a repository keeps in memory, and what it lets go.
+
+use serde_json::json;
+
+use super::*;
+use crate::change::Precondition;
+use crate::event::Actor;
+
+fn repository() -> (tempfile::TempDir, Repository) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.git");
+    let clock: Clock = Arc::new(|| Timestamp::from_second(1_700_000_000).unwrap());
+    let repository = Repository::open_or_create(&path, clock).unwrap();
+    (folder, repository)
+}
+
+fn apply(repository: &Repository, group: &str, operation: Operation) {
+    let change = Change {
+        group: group.parse().unwrap(),
+        operation,
+        actor: Actor::named("ana"),
+        request_id: "one".to_owned(),
+        reason: None,
+        precondition: Precondition::default(),
+    };
+    repository.apply(change).unwrap();
+}
+
+#[test]
+fn of_groups_that_are_gone_nothing_is_kept() {
+    let (_folder, repository) = repository();
+    let kept = || repository.shared.cache.groups();
+    let before = kept();
+    for number in 0..3 {
+        let group = format!("edge-{number}");
+        apply(&repository, &group, Operation::CreateGroup { document: json!({}) });
+        repository.services(&group.parse().unwrap()).unwrap();
+        assert_eq!(kept().len(), before.len() + 1);
+        apply(&repository, &group, Operation::DeleteGroup);
+        assert_eq!(kept(), before);
+    }
+}
+
+#[test]
+fn handles_from_before_maintenance_do_not_rest() {
+    let (_folder, repository) = repository();
+    let shared = &repository.shared;
+    let read_at_once =
+        || shared.with_handle(|_| shared.with_handle(|_| shared.with_handle(|_| Ok(()))));
+    let resting = || shared.handles.lock().unwrap().len();
+    read_at_once().unwrap();
+    assert_eq!(resting(), 3);
+    read_at_once().unwrap();
+    assert_eq!(resting(), 3, "they are used again");
+    repository.maintain().unwrap();
+    shared.with_handle(|_| Ok(())).unwrap();
+    assert_eq!(resting(), 1, "the one that was opened anew");
+    // One that is in use while maintenance runs does not come back.
+    let maintained = |_: &git2::Repository| {
+        repository.maintain().unwrap();
+        Ok(())
+    };
+    shared.with_handle(maintained).unwrap();
+    assert_eq!(resting(), 0);
+}
