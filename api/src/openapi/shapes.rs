@@ -10,6 +10,7 @@ mod documents;
 mod fleet;
 
 use refgate_core::diagnostic::Code;
+use refgate_core::document::schema::LABEL;
 use refgate_core::limits::VERSION_BYTES;
 use serde_json::{Map, Value, json};
 
@@ -17,8 +18,7 @@ use super::operation::shape;
 use crate::auth::Role;
 use crate::problem::Kind;
 
-/// Names as paths and documents have them.
-const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+/// Numbers of versions: those of SemVer without build metadata.
 const VERSION: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\
     (-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?$";
 

@@ -177,4 +177,4 @@ macro_rules! keys_are_labels {
 keys_are_labels!(crate::name::CredentialName, crate::name::UpstreamName);
 
 /// What the names of groups, services, routes and upstreams match.
-pub(crate) const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+pub const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";

@@ -1,5 +1,6 @@
 //! Versions, where they go, and what happened.
 
+use refgate_core::document::schema::LABEL;
 use serde_json::{Value, json};
 
 use super::{HISTORY, PROMOTION, SERVICES, VERSIONS, service};
@@ -78,8 +79,9 @@ pub(super) fn versions() -> Vec<Operation> {
 }
 
 fn side() -> Value {
+    let group = format!("^group:{}", LABEL.trim_start_matches('^'));
     json!({"type": "string", "examples": ["1.0.0", "group:uat"],
-        "anyOf": [shape("Version"), {"pattern": "^group:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"}]})
+        "anyOf": [shape("Version"), {"pattern": group}]})
 }
 
 pub(super) fn promotion() -> Vec<Operation> {

@@ -38,7 +38,7 @@ pub(super) fn add_reads(all: &mut Map<String, Value>) {
     for (key, schema) in content {
         whole["properties"][key] = schema;
     }
-    whole["properties"]["routes"] = map(shape("Route"));
+    whole["properties"]["routes"] = all["Service"]["properties"]["routes"].clone();
     let shapes = [
         (
             "Group",

@@ -1,8 +1,9 @@
 //! What commands take, and what those answer that are no writes.
 
+use refgate_core::document::schema::LABEL;
 use serde_json::{Map, Value, json};
 
-use super::{LABEL, command, count, flag, list, map, object, or_null, text, word};
+use super::{command, count, flag, list, map, object, or_null, text, word};
 use crate::openapi::operation::shape;
 
 pub(super) fn add(all: &mut Map<String, Value>) {

@@ -1,10 +1,10 @@
 //! The documents, out of their own declarations: one schema for what is read and what is written; what
 //! only reads have is `readOnly`.
 
-use refgate_core::document::schema;
+use refgate_core::document::schema::{self, LABEL};
 use serde_json::{Map, Value, json};
 
-use super::{LABEL, flag, or_null, text};
+use super::{flag, or_null, text};
 use crate::openapi::operation::shape;
 
 /// The schema of what each file is, by the name of its schema for editors.
@@ -118,5 +118,35 @@ fn point_to_components(schema: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(point_to_components),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_documents_hold_is_declared_once() {
+        let all = super::super::all();
+        let told = [
+            ("group.json", vec!["Group", "NewGroup"]),
+            ("service.json", vec!["Service", "VersionDetail"]),
+            ("route.json", vec!["Route", "NamedRoute"]),
+            ("runtime.json", vec!["Runtime"]),
+            ("consumer.json", vec!["Consumer", "NamedConsumer"]),
+            ("certificate.json", vec!["Certificate", "NamedCertificate"]),
+            ("global-rule.json", vec!["GlobalRule", "NamedGlobalRule"]),
+        ];
+        assert_eq!(told.each_ref().map(|(file, _)| *file), DOCUMENTS.map(|(file, _)| file));
+        for (file, mut schema) in schema::all() {
+            point_to_components(&mut schema);
+            let names =
+                told.iter().filter(|(known, _)| *known == file).flat_map(|(_, names)| names);
+            for name in names {
+                for (key, declared) in schema["properties"].as_object().into_iter().flatten() {
+                    assert_eq!(&all[*name]["properties"][key], declared, "{name}: {key} of {file}");
+                }
+            }
+        }
     }
 }
