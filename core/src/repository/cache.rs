@@ -13,16 +13,28 @@ use crate::store::{self, StoreError, refs};
 
 /// The last configuration loaded of each group that is there: never more than what the heads hold.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<HashMap<GroupName, Arc<Loaded>>>);
+pub(crate) struct Cache(Mutex<HashMap<GroupName, Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    loaded: Option<Arc<Loaded>>,
+    /// Held by who loads: the others wait for the outcome, and do not each make their own.
+    turn: Arc<Mutex<()>>,
+}
 
 impl Cache {
     fn get(&self, group: &GroupName) -> Option<Arc<Loaded>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(group).cloned()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(group)?.loaded.clone()
+    }
+
+    fn turn(&self, group: &GroupName) -> Arc<Mutex<()>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&all.entry(group.clone()).or_default().turn)
     }
 
     fn put(&self, group: &GroupName, loaded: Arc<Loaded>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(group.clone(), loaded);
+        all.entry(group.clone()).or_default().loaded = Some(loaded);
     }
 
     fn remove(&self, group: &GroupName) {
@@ -75,14 +87,22 @@ impl Desk<'_> {
 
     /// The configuration of a group at its head.
     pub(crate) fn loaded(&self, group: &GroupName, head: Head) -> Result<Arc<Loaded>, StoreError> {
-        let advance = self.advances.borrow().get(group).map(|advance| Arc::clone(&advance.loaded));
-        let cached = advance.or_else(|| self.cache.get(group));
-        if let Some(cached) = &cached
-            && cached.config.commit == head.commit
-        {
-            return Ok(Arc::clone(cached));
+        let is_it = |loaded: &Arc<Loaded>| loaded.config.commit == head.commit;
+        let known = || {
+            let advances = self.advances.borrow();
+            let advance = advances.get(group).map(|advance| Arc::clone(&advance.loaded));
+            advance.or_else(|| self.cache.get(group))
+        };
+        if let Some(loaded) = known().filter(is_it) {
+            return Ok(loaded);
         }
-        let previous = cached.as_ref().map(|loaded| &loaded.config);
+        let turn = self.cache.turn(group);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = known();
+        if let Some(loaded) = previous.clone().filter(is_it) {
+            return Ok(loaded);
+        }
+        let previous = previous.as_ref().map(|loaded| &loaded.config);
         let loaded = config::load(&self.objects, group, head.commit, head.tree, previous)?;
         let loaded = Arc::new(loaded);
         self.cache.put(group, Arc::clone(&loaded));

@@ -42,6 +42,34 @@ fn of_groups_that_are_gone_nothing_is_kept() {
 }
 
 #[test]
+fn who_needs_the_same_configuration_shares_it() {
+    let (_folder, repository) = repository();
+    let group = "test".parse().unwrap();
+    // Long enough to load that those who come at once meet.
+    let routes: serde_json::Map<_, _> =
+        (0..500).map(|n| (format!("r-{n}"), json!({"paths": [format!("/{n}")]}))).collect();
+    let document = json!({ "routes": routes });
+    let service = "a".parse().unwrap();
+    apply(&repository, "test", Operation::PutService { service, document });
+    let clock = Arc::clone(&repository.shared.clock);
+    let cold = Repository::open_beside(repository.path(), clock).unwrap();
+    let together = std::sync::Barrier::new(8);
+    let load = || {
+        let read = |desk: &Desk<'_>| {
+            let head = desk.head(&group)?;
+            together.wait();
+            Ok(desk.loaded(&group, head)?)
+        };
+        cold.read(read).unwrap()
+    };
+    let loaded: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(loaded.iter().all(|one| Arc::ptr_eq(one, &loaded[0])), "loaded once");
+}
+
+#[test]
 fn handles_from_before_maintenance_do_not_rest() {
     let (_folder, repository) = repository();
     let shared = &repository.shared;
