@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Answer;
 use super::params::Params;
@@ -80,16 +80,21 @@ pub(super) fn answer<T: Serialize>(items: &[T], next: Option<String>) -> Answer 
     answer_beside(items, next, Map::new())
 }
 
+/// A page as it is sent: written straight from the items, which a copy as JSON would outweigh.
+#[derive(Serialize)]
+struct Page<'a, T> {
+    items: &'a [T],
+    next: Option<String>,
+    #[serde(flatten)]
+    beside: Map<String, Value>,
+}
+
 fn answer_beside<T: Serialize>(
     items: &[T],
     next: Option<String>,
     beside: Map<String, Value>,
 ) -> Answer {
-    let mut body = Map::new();
-    body.insert("items".to_owned(), json!(items));
-    body.insert("next".to_owned(), json!(next));
-    body.extend(beside);
-    Ok(Json(body).into_response())
+    Ok(Json(Page { items, next, beside }).into_response())
 }
 
 impl<S: Sync> FromRequestParts<S> for PageParams {

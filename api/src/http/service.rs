@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use refgate_core::change::Operation;
 use refgate_core::name::{GroupName, ServiceName};
 
-use super::page::PageParams;
+use super::page::{self, PageParams};
 use super::params::NoParams;
 use super::path::At;
 use super::write::Write;
@@ -17,8 +17,11 @@ pub(super) async fn list(
     At((group,)): At<(GroupName,)>,
     page: PageParams,
 ) -> Answer {
-    let services = api.store.read(move |repository| repository.services(&group)).await?;
-    page.cut(services, |service| service.name.to_string())
+    let PageParams { limit, after } = page;
+    let read = api.store.read(move |all| all.services_after(&group, after.as_deref(), limit));
+    let (services, more) = read.await?;
+    let last = services.last().filter(|_| more);
+    page::answer(&services, last.map(|service| service.name.to_string()))
 }
 
 pub(super) async fn get(

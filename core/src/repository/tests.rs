@@ -91,3 +91,22 @@ fn handles_from_before_maintenance_do_not_rest() {
     shared.with_handle(maintained).unwrap();
     assert_eq!(resting(), 0);
 }
+
+#[test]
+fn services_come_in_pages() {
+    let (_folder, repository) = repository();
+    let group = "test".parse().unwrap();
+    for name in ["c", "a", "b"] {
+        let service = name.parse().unwrap();
+        apply(&repository, "test", Operation::PutService { service, document: json!({}) });
+    }
+    let page = |after, limit| {
+        let (services, more) = repository.services_after(&group, after, limit).unwrap();
+        (services.iter().map(|service| service.name.to_string()).collect::<Vec<_>>(), more)
+    };
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(page(None, 2), (names(&["a", "b"]), true));
+    assert_eq!(page(Some("b"), 2), (names(&["c"]), false));
+    assert_eq!(page(Some("aa"), 2), (names(&["b", "c"]), false));
+    assert_eq!(page(Some("c"), 2), (names(&[]), false));
+}

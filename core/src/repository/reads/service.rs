@@ -34,6 +34,31 @@ impl Repository {
         })
     }
 
+    /// A page of the services of a group, by name: `limit` after the one called `after`, and whether
+    /// there are more. No other is read.
+    ///
+    /// # Errors
+    /// When there is no such group, or the repository cannot be read.
+    pub fn services_after(
+        &self,
+        group: &GroupName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<ServiceView>, bool), Error> {
+        self.shared.read_group(group, |desk, head| {
+            let mut names = service_names(desk, head.tree)?;
+            names.retain(|name| after.is_none_or(|after| name.as_str() > after));
+            let more = names.len() > limit;
+            names.truncate(limit);
+            let loaded = desk.loaded(group, head)?;
+            let mut touched = desk.index.last_touches(group)?;
+            let views = names
+                .iter()
+                .map(|name| view(desk, group, head, &loaded, name, touched.remove(name.as_str())));
+            Ok((views.collect::<Result<_, Error>>()?, more))
+        })
+    }
+
     /// A part of the services of a group: of those whose name holds `text`, by name, `limit` from the
     /// one at `offset` on.
     ///
