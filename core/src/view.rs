@@ -113,23 +113,14 @@ pub struct ServicesPage {
     pub total: usize,
 }
 
-/// The matrix services × groups.
-#[derive(Debug, Clone, Serialize)]
-pub struct Matrix {
-    /// A row for each service that a group has.
-    pub rows: Vec<MatrixRow>,
-    /// The groups that are damaged: of these the rows tell no more than can be read.
-    pub damaged: Vec<DamagedGroup>,
-}
-
-/// A part of the matrix.
+/// A part of the matrix services × groups.
 #[derive(Debug, Clone, Serialize)]
 pub struct MatrixPage {
     /// A row for each service of the part.
     pub rows: Vec<MatrixRow>,
     /// How many services were found altogether.
     pub total: usize,
-    /// The groups that are damaged.
+    /// The groups that are damaged: of these the rows tell no more than can be read.
     pub damaged: Vec<DamagedGroup>,
 }
 

@@ -3,22 +3,24 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use refgate_core::name::ServiceName;
-use refgate_core::repository::Repository;
-use refgate_core::view::Matrix;
+use refgate_core::view::MatrixPage;
 use serde_json::{Map, json};
 
-use super::page::PageParams;
+use super::page::{self, PageParams};
 use super::params::NoParams;
 use super::path::At;
 use super::{Answer, Api, conditional};
 
 pub(super) async fn list(State(api): State<Api>, page: PageParams) -> Answer {
-    let Matrix { rows, damaged } = api.store.read(Repository::matrix).await?;
+    let PageParams { limit, after } = page;
+    let read = api.store.read(move |repository| repository.matrix(after.as_deref(), limit));
+    let MatrixPage { rows, total, damaged } = read.await?;
     let mut beside = Map::new();
     if !damaged.is_empty() {
         beside.insert("damaged".to_owned(), json!(damaged));
     }
-    page.cut_beside(rows, |row| row.service.to_string(), beside)
+    let last = rows.last().filter(|_| total > rows.len());
+    page::answer_beside(&rows, last.map(|row| row.service.to_string()), beside)
 }
 
 pub(super) async fn get(

@@ -32,24 +32,14 @@ impl PageParams {
     }
 
     /// The page of a whole list, sorted by `key`; the cursor is the key of the last item.
-    pub(super) fn cut<T: Serialize>(self, items: Vec<T>, key: impl Fn(&T) -> String) -> Answer {
-        self.cut_beside(items, key, Map::new())
-    }
-
-    /// The same, with what is told of the list as a whole beside its items.
-    pub(super) fn cut_beside<T: Serialize>(
-        self,
-        mut items: Vec<T>,
-        key: impl Fn(&T) -> String,
-        beside: Map<String, Value>,
-    ) -> Answer {
+    pub(super) fn cut<T: Serialize>(self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Answer {
         items.sort_by_cached_key(&key);
         let after = self.after;
         let mut rest =
             items.into_iter().filter(|item| after.as_ref().is_none_or(|after| key(item) > *after));
         let page: Vec<T> = rest.by_ref().take(self.limit).collect();
         let next = rest.next().and_then(|_| page.last().map(key));
-        answer_beside(&page, next, beside)
+        answer(&page, next)
     }
 
     /// The page of a whole list whose order is its own; the cursor is the key of the last item.
@@ -89,7 +79,8 @@ struct Page<'a, T> {
     beside: Map<String, Value>,
 }
 
-fn answer_beside<T: Serialize>(
+/// The same, with what is told of the list as a whole beside its items.
+pub(super) fn answer_beside<T: Serialize>(
     items: &[T],
     next: Option<String>,
     beside: Map<String, Value>,

@@ -415,23 +415,6 @@ impl Index {
         })
     }
 
-    /// Every version of every service: its content and number.
-    pub(crate) fn all_versions(
-        &self,
-    ) -> Result<BTreeMap<String, Vec<(Version, ContentId)>>, StoreError> {
-        self.ask_with_tags(None, |sql| {
-            let mut statement =
-                sql.prepare_cached("SELECT service, version, content FROM versions")?;
-            let mut rows = statement.query([])?;
-            let mut found: BTreeMap<String, Vec<(Version, ContentId)>> = BTreeMap::new();
-            while let Some(row) = rows.next()? {
-                let content = ContentId(oid(&row.get::<_, Vec<u8>>(2)?)?);
-                found.entry(row.get(0)?).or_default().push((number(row, 1)?, content));
-            }
-            Ok(found)
-        })
-    }
-
     /// How many groups, commits and versions it knows.
     pub(crate) fn counts(&self) -> Result<(u64, u64, u64), StoreError> {
         self.ask_with_tags(None, |sql| {

@@ -7,7 +7,7 @@ use refgate_core::Error;
 use refgate_core::change::{Change, Operation};
 use refgate_core::repository::Repository;
 use refgate_core::repository::check::{Subject, check};
-use refgate_core::view::{GroupView, HistoryFilter, Matrix, Side};
+use refgate_core::view::{GroupView, HistoryFilter, MatrixPage, Side};
 use serde_json::json;
 
 use crate::check::{assert_sound, errors};
@@ -139,7 +139,7 @@ fn one_damage(object_of: &str, shown: bool, how: &str, index_anew: bool) {
     if !index_anew {
         assert_eq!(groups[1].revision.0, 3, "{context}");
     }
-    let Matrix { rows, damaged } = opened.matrix().expect(&context);
+    let MatrixPage { rows, damaged, .. } = opened.matrix(None, usize::MAX).expect(&context);
     assert!(damaged.len() == 1 && damaged[0].group == test, "{context}: {damaged:?}");
     assert!(damaged[0].damage.contains(&id), "{context}: {damaged:?}");
     let row = rows.iter().find(|row| row.service.as_str() == "b").expect(&context);
@@ -184,7 +184,7 @@ fn one_damage(object_of: &str, shown: bool, how: &str, index_anew: bool) {
     // The object is back: nothing has to be done to be whole again.
     damage_undone(&file, &whole);
     assert_eq!(self::damaged(&opened.groups().expect("groups")), [], "{context}");
-    assert!(opened.matrix().expect("the matrix").damaged.is_empty(), "{context}");
+    assert!(opened.matrix(None, usize::MAX).expect("the matrix").damaged.is_empty(), "{context}");
     assert!(opened.apply(write("test", "c")).expect(&context).changed);
     assert!(check(&path).expect("checked").sound, "{context}");
     drop(folder);
@@ -217,7 +217,7 @@ fn a_damaged_version_is_no_trouble_of_others() {
         found.iter().map(|version| version.version.to_string()).collect()
     };
     let latest = || -> Vec<Option<String>> {
-        let rows = opened.matrix().expect("the matrix").rows;
+        let rows = opened.matrix(None, usize::MAX).expect("the matrix").rows;
         rows.iter().map(|row| row.latest.as_ref().map(ToString::to_string)).collect()
     };
     for _ in 0..2 {
@@ -259,7 +259,7 @@ fn a_group_document_that_is_not_valid_is_told() {
     assert_eq!(test["promotion"]["from"], json!([]), "what is at fault has its default");
     assert_eq!((&test["services"], &test["revision"]), (&json!(1), &json!(3)));
     assert_eq!(view("uat")["diagnostics"], json!([]));
-    assert!(f.repository.matrix().expect("the matrix").damaged.is_empty());
+    assert!(f.repository.matrix(None, usize::MAX).expect("the matrix").damaged.is_empty());
 
     push("{");
     assert_eq!(view("test")["diagnostics"][0]["code"], "malformed_json");
