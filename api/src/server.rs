@@ -17,7 +17,8 @@ use std::time::Duration;
 use refgate_core::name::GroupName;
 use refgate_core::repository::Repository;
 use refgate_core::store::StoreError;
-use refgate_proxy::{AccessLog, Gateway, GatewayOptions, Limits, LogTarget};
+use refgate_proxy::command::TrafficArgs;
+use refgate_proxy::{AccessLog, Gateway, GatewayOptions};
 
 use crate::auth::Token;
 use crate::blocking::Store;
@@ -104,8 +105,8 @@ pub enum ServerError {
     Runtime(#[source] std::io::Error),
 }
 
-/// Runs the control plane and these gateways, until SIGTERM or SIGINT. `access_log` is where
-/// requests to the gateways are told of, if anywhere.
+/// Runs the control plane and these gateways, until SIGTERM or SIGINT; `traffic` says how all of them
+/// treat requests.
 ///
 /// Blocks; call it from a plain thread, never from inside an async runtime.
 ///
@@ -114,10 +115,14 @@ pub enum ServerError {
 pub fn up(
     options: Options,
     gateways: &[GatewaySpec],
-    access_log: Option<LogTarget>,
+    traffic: &TrafficArgs,
 ) -> Result<(), ServerError> {
-    let access_log = access_log.map(AccessLog::open).transpose().map_err(ServerError::AccessLog)?;
-    run(options, gateways, access_log.map(Arc::new).as_ref())
+    let access_log = traffic.access_log.clone().map(AccessLog::open).transpose();
+    let access_log = access_log.map_err(ServerError::AccessLog)?.map(Arc::new);
+    let start = |data_dir: &DataDir, drain_timeout| {
+        start_gateways(data_dir, gateways, drain_timeout, traffic, access_log.as_ref())
+    };
+    run(options, gateways, start)
 }
 
 /// Runs the control plane alone, until SIGTERM or SIGINT.
@@ -127,13 +132,13 @@ pub fn up(
 /// # Errors
 /// When something that it needs is not to be had; nothing is left running then.
 pub fn serve(options: Options) -> Result<(), ServerError> {
-    run(options, &[], None)
+    run(options, &[], |_, _| Ok(Vec::new()))
 }
 
 fn run(
     options: Options,
     gateways: &[GatewaySpec],
-    access_log: Option<&Arc<AccessLog>>,
+    start_gateways: impl Fn(&DataDir, Duration) -> Result<Vec<Gateway>, ServerError>,
 ) -> Result<(), ServerError> {
     let data_dir = DataDir::open(&options.data_dir)?;
     // Bound before anything is made and before anything is on the screen: a port that is taken
@@ -143,7 +148,7 @@ fn run(
     let repository = open_repository(&data_dir.repository_path())?;
     guard(&repository)?;
     let (access, origin) = data_dir.access(&repository, options.admin_token.as_ref())?;
-    let running = start_gateways(&data_dir, gateways, options.drain_timeout, access_log)?;
+    let running = start_gateways(&data_dir, options.drain_timeout)?;
     let fleet = Fleet::of(running.iter().map(Gateway::subscribe));
     let mut api = Api::new(Store::new(repository), fleet, access).at(address);
     if is_new {
@@ -202,6 +207,7 @@ fn start_gateways(
     data_dir: &DataDir,
     gateways: &[GatewaySpec],
     drain_timeout: Duration,
+    traffic: &TrafficArgs,
     access_log: Option<&Arc<AccessLog>>,
 ) -> Result<Vec<Gateway>, ServerError> {
     let mut running = Vec::new();
@@ -220,8 +226,8 @@ fn start_gateways(
             status_listen: None,
             instance,
             drain_timeout,
-            limits: Limits::default(),
-            nameservers: Vec::new(),
+            limits: traffic.limits.limits(),
+            nameservers: traffic.nameservers.clone(),
             access_log: access_log.map(Arc::clone),
         });
         match started {

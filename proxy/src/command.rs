@@ -58,11 +58,20 @@ pub struct GatewayArgs {
     /// How long requests in flight may take to finish on SIGTERM
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub drain_timeout: Duration,
+    /// How it treats requests.
+    #[command(flatten)]
+    pub traffic: TrafficArgs,
+}
+
+/// How gateways treat requests, whatever they serve.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TrafficArgs {
     /// DNS server to ask for names of nodes, ADDR or ADDR:PORT; may be given more than once [default:
     /// those of /etc/resolv.conf]
     #[arg(long = "nameserver", value_name = "ADDR", value_parser = nameserver)]
     pub nameservers: Vec<SocketAddr>,
-    /// File to add a line of JSON to for every request, or - for standard output [default: no log]
+    /// File to add a line of JSON to for every request to a gateway, or - for standard output
+    /// [default: no log]
     #[arg(long, value_name = "PATH")]
     pub access_log: Option<LogTarget>,
     /// What clients may take of it.
@@ -220,7 +229,7 @@ pub fn run(args: GatewayArgs) -> Result<(), RunError> {
         .map_err(RunError::Signals)?;
     // Before the gateway starts, so that no signal is missed.
     let mut signals = runtime.block_on(async { Signals::new() }).map_err(RunError::Signals)?;
-    let access_log = args.access_log.map(AccessLog::open).transpose();
+    let access_log = args.traffic.access_log.map(AccessLog::open).transpose();
     let access_log = access_log.map_err(RunError::AccessLog)?.map(Arc::new);
     let gateway = Arc::new(gateway::start(GatewayOptions {
         group: args.group,
@@ -231,8 +240,8 @@ pub fn run(args: GatewayArgs) -> Result<(), RunError> {
         status_listen: args.status_listen,
         instance: args.instance.unwrap_or_else(instance),
         drain_timeout: args.drain_timeout,
-        limits: args.limits.limits(),
-        nameservers: args.nameservers,
+        limits: args.traffic.limits.limits(),
+        nameservers: args.traffic.nameservers,
         access_log,
     })?);
     print_addresses(&gateway, &group);

@@ -9,7 +9,7 @@ use std::process::Command;
 use refgate_tests::git::Git;
 use refgate_tests::http::Client;
 use refgate_tests::process::{Ended, Process, run};
-use refgate_tests::stage::{GROUPS, Refgate, Stage, refgate};
+use refgate_tests::stage::{GROUPS, Origin, Refgate, Stage, refgate};
 use tempfile::TempDir;
 
 /// It ended by itself, with a failure told in one message that names `what`.
@@ -52,6 +52,21 @@ fn a_directory_is_found_again_as_it_was_left() -> anyhow::Result<()> {
     assert_eq!(git.refs()?, before);
     let service = refgate.api.get("/v1/groups/test/services/orders")?.expect(200)?.body()?;
     assert_eq!(service["live_reason"], "no_nodes");
+    Ok(())
+}
+
+#[test]
+fn gateways_beside_the_control_plane_have_the_limits_that_they_are_given() -> anyhow::Result<()> {
+    let directory = TempDir::new()?;
+    let origin = Origin::start()?;
+    let refgate = Refgate::start(Refgate::command(directory.path())?.arg("--max-body=10"))?;
+    let service = serde_json::json!({
+        "routes": {"all": {"paths": ["/*"]}}, "runtime": origin.runtime("test.acme.com"),
+    });
+    refgate.api.json("PUT", "/v1/groups/test/services/echo?wait=60", &service)?.expect(201)?;
+    let client = refgate.gateway("test", "test.acme.com");
+    client.send("POST", "/anything", &[], "ten bytes!")?.expect(200)?;
+    client.send("POST", "/anything", &[], "eleven byte")?.expect(413)?;
     Ok(())
 }
 

@@ -7,8 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use refgate_proxy::LogTarget;
-use refgate_proxy::command::log_to_stderr;
+use refgate_proxy::command::{TrafficArgs, log_to_stderr};
 
 use super::failure::Failure;
 use crate::auth::Token;
@@ -34,10 +33,9 @@ pub struct UpArgs {
         ]
     )]
     gateways: Vec<GatewaySpec>,
-    /// File to add a line of JSON to for every request to a gateway, or - for standard output
-    /// [default: no log]
-    #[arg(long, value_name = "PATH")]
-    access_log: Option<LogTarget>,
+    /// How the gateways treat requests.
+    #[command(flatten)]
+    traffic: TrafficArgs,
 }
 
 /// Flags of `serve`.
@@ -92,7 +90,7 @@ impl UpArgs {
     pub fn run(self) -> Result<(), Failure> {
         log_to_stderr();
         let options = self.control_plane.options()?;
-        server::up(options, &self.gateways, self.access_log).map_err(Failure::program)
+        server::up(options, &self.gateways, &self.traffic).map_err(Failure::program)
     }
 }
 
