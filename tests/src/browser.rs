@@ -109,6 +109,11 @@ impl Browser {
         Ok(Some(browser))
     }
 
+    /// Forgets every cookie, as when a session is over.
+    pub fn forgets_cookies(&self) -> anyhow::Result<()> {
+        self.run(self.driver()?.delete_all_cookies())
+    }
+
     /// The driver, for what is not wrapped here.
     fn driver(&self) -> anyhow::Result<&WebDriver> {
         self.driver.as_ref().context("the browser was closed")

@@ -27,6 +27,7 @@ impl Walk {
         self.rolls_back().context("rolling production back")?;
         self.settles_a_conflict().context("settling conflicts")?;
         self.keeps_what_was_typed().context("saving a stale form")?;
+        self.is_signed_out_while_typing().context("typing on without a session")?;
         self.removes_a_host().context("removing a host")?;
         self.sets_conditions().context("setting conditions")?;
         self.sees_what_others_do().context("watching")?;
@@ -219,6 +220,26 @@ impl Walk {
         browser.audit()?;
         self.stage.serves("production", "/get", 404)?;
         self.stage.serves("production", "/headers", 200).map(drop)
+    }
+
+    /// What is typed is there again after signing in anew.
+    fn is_signed_out_while_typing(&self) -> Result<()> {
+        let browser = &self.browser;
+        browser.goto(&format!("{}/routes/get", page_of("test")))?;
+        browser.fill("[name='/priority']", "11")?;
+        browser.forgets_cookies()?;
+        browser.may_be_refused(401);
+        browser.click(".actions button[value=preview]")?;
+        browser.reads("[role=alert]", "What you typed is kept")?;
+        browser.audit()?;
+        browser.fill("#token", TOKEN)?;
+        browser.click("#sign-in")?;
+        browser.sees("#resend")?;
+        browser.audit()?;
+        browser.click("#resend")?;
+        browser.reads("#preview", "/priority")?;
+        ensure!(browser.value("[name='/priority']")? == "11", "what was typed stays");
+        browser.audit()
     }
 
     /// Takes something away: it is shown first, thought better of, and done.
