@@ -74,11 +74,12 @@
     told.scrollIntoView({ block: "nearest" });
   });
 
-  // Who was signed out meanwhile signs in on a page that keeps what is typed: it is sent as a form,
-  // which a page comes of.
+  // A form is replaced by a form. What is another page, for one that was signed out meanwhile or whose
+  // thing is gone, is gone to: the form is sent again as a whole.
   document.addEventListener("htmx:beforeSwap", function (event) {
     var asked = event.detail.requestConfig;
-    if (event.detail.xhr.status !== 401 || asked.verb !== "post") return;
+    var isForm = /<form[^>]* id="editor"/.test(event.detail.xhr.responseText);
+    if (asked.verb !== "post" || isForm) return;
     event.detail.shouldSwap = false;
     var button = asked.elt;
     if (button.form) button.form.requestSubmit(button.matches("button") ? button : undefined);

@@ -32,6 +32,7 @@ pub(crate) async fn admit(api: &Api, role: Role, request: Request, next: Next) -
     let Some(visitor) = visitor(api, &request) else { return signed_out(request).await };
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(visitor.clone());
+    let mut typed = Posted::default();
     let admitted = async {
         edge::needs(&visitor.principal, role)?;
         if parts.method != Method::POST {
@@ -39,6 +40,7 @@ pub(crate) async fn admit(api: &Api, role: Role, request: Request, next: Next) -
         }
         same_origin(&parts.headers)?;
         let posted = read(Request::from_parts(parts.clone(), body)).await?;
+        typed.clone_from(&posted);
         if posted.text("csrf") != visitor.session.csrf {
             let detail = "the form was not made for this session: load the page anew and try again";
             return Err(Problem::new(Kind::Forbidden, detail));
@@ -51,7 +53,7 @@ pub(crate) async fn admit(api: &Api, role: Role, request: Request, next: Next) -
         Err(problem) => problem.into_response(),
     };
     match response.extensions().get::<Problem>() {
-        Some(problem) => page::problem_page(&visitor, problem),
+        Some(problem) => page::problem_page(&visitor, problem, &typed),
         None => response,
     }
 }

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::form::Posted;
 use super::session::{Notice, Session, Sessions};
 use super::{Answer, PAGE, assets};
 use crate::auth::{Principal, Role};
@@ -266,6 +267,10 @@ pub(super) fn is_local(path: &str) -> bool {
     path.starts_with('/') && !path.starts_with("//") && path.bytes().all(plain)
 }
 
+/// The fields that people type into and that are of no document.
+const TYPED: [&str; 8] =
+    ["name", "document", "reason", "host", "port", "weight", "version", "message"];
+
 /// A page that tells of a problem.
 #[derive(Template)]
 #[template(path = "problem.html")]
@@ -273,6 +278,8 @@ struct ProblemPage<'a> {
     frame: Frame,
     problem: &'a Problem,
     request_id: &'a str,
+    /// What was typed into the form that met it.
+    typed: Vec<(&'a str, &'a str)>,
 }
 
 /// The page of a path that is none, for a browser; nothing for programs.
@@ -285,14 +292,20 @@ pub(crate) fn missing(request: &Request) -> Option<Response> {
     }
     let problem = Problem::new(Kind::NotFound, "there is no page at this address");
     let frame = Frame::of_nobody(problem.kind().title(), Theme::Auto);
-    let page = ProblemPage { frame, problem: &problem, request_id: "" };
+    let page = ProblemPage { frame, problem: &problem, request_id: "", typed: Vec::new() };
     html_with(problem.kind().status(), &page).ok()
 }
 
-/// The page of a problem.
-pub(super) fn problem_page(visitor: &Visitor, problem: &Problem) -> Response {
+/// The page of a problem; it shows what was typed, which may have nowhere else to go: the thing that
+/// it was about may be gone.
+pub(super) fn problem_page(visitor: &Visitor, problem: &Problem, typed: &Posted) -> Response {
     let frame = visitor.frame(problem.kind().title(), "", Vec::new());
-    let page = ProblemPage { frame, problem, request_id: &visitor.request_id.0 };
+    let own = |(name, text): &&(String, String)| {
+        let is_typed = name.starts_with('/') || TYPED.contains(&name.as_str());
+        is_typed && !text.trim().is_empty()
+    };
+    let typed = typed.pairs().iter().filter(own).map(|(name, text)| (&**name, &**text)).collect();
+    let page = ProblemPage { frame, problem, request_id: &visitor.request_id.0, typed };
     let status = problem.kind().status();
     html_with(status, &page).unwrap_or_else(IntoResponse::into_response)
 }

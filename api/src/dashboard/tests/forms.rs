@@ -304,6 +304,22 @@ async fn things_come_and_go() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_was_typed_is_shown_when_its_thing_is_gone() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let route = format!("{TEST}/routes/get-headers");
+    let page = browser.page(&route).await?;
+    browser.apply("test", Operation::DeleteService { service: "httpbin".parse()? })?;
+    let typed = [("action", "save"), ("/paths", "/a\n/b"), ("reason", "for the <b> release")];
+    let reply = browser.submit_from(&page, &route, &typed).await?;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND);
+    let told = words(&reply.text);
+    assert!(told.contains("What was typed") && told.contains("/a /b"), "{told}");
+    assert!(reply.text.contains("for the &#60;b&#62; release"), "{}", reply.text);
+    assert!(!reply.text.contains("<dt><code>csrf"), "only what people type");
+    Ok(())
+}
+
+#[tokio::test]
 async fn conditions_and_checks_have_fields() -> Result<()> {
     let browser = Browser::signed_in().await?.with_httpbin()?;
     let route = format!("{TEST}/routes/get-headers");
