@@ -140,7 +140,10 @@
     // What is edited was read with a tag; other commits of the group are none of its business.
     if (!field(document, "tag")) return;
     fetch(window.location.href, { headers: { "HX-Request": "true" }, credentials: "same-origin" })
-      .then(function (answer) { return answer.status === 200 ? answer.text() : null; })
+      .then(function (answer) {
+        if (answer.status === 404) outdated();
+        return answer.status === 200 ? answer.text() : null;
+      })
       .then(function (text) {
         var tag = text && field(new DOMParser().parseFromString(text, "text/html"), "tag");
         if (tag && tag !== field(document, "tag")) outdated();
