@@ -67,7 +67,9 @@
   // After a preview, what there is to see is brought into view and told.
   document.addEventListener("htmx:afterSettle", function (event) {
     if (!event.target || event.target.id !== "editor") return;
-    var told = event.target.querySelector("#stale, #faults, #conflicts, [aria-invalid=true], #preview");
+    var told = ["#stale", "#faults", "[aria-invalid=true]", "#preview", "#conflicts"].reduce(function (found, one) {
+      return found || event.target.querySelector(one);
+    }, null);
     if (!told) return;
     if (!told.hasAttribute("tabindex") && told.id) told.setAttribute("tabindex", "-1");
     told.focus({ preventScroll: true });
@@ -84,6 +86,27 @@
     var button = asked.elt;
     if (button.form) button.form.requestSubmit(button.matches("button") ? button : undefined);
   });
+
+  // Whoever cannot be reached is not asked in silence.
+  function lost(isLost) { document.getElementById("lost").hidden = !isLost; }
+  document.addEventListener("htmx:sendError", function () { lost(true); });
+  document.addEventListener("htmx:afterOnLoad", function () { lost(false); });
+
+  // A row is taken out by emptying it: its number stays, and nothing is sent that counts.
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest && event.target.closest("[data-remove-row]");
+    if (!button) return;
+    var row = button.closest("[data-row]");
+    row.querySelectorAll("input").forEach(function (input) { input.value = ""; });
+    row.hidden = true;
+    var next = row.parentElement.querySelector("[data-row]:not([hidden]) input");
+    if (next) next.focus();
+  });
+  function offerRemoval() {
+    document.querySelectorAll("[data-remove-row]").forEach(function (button) { button.hidden = false; });
+  }
+  offerRemoval();
+  document.addEventListener("htmx:afterSettle", offerRemoval);
 
   // Sync and rollback come up over the page that one is on.
   document.addEventListener("click", function (event) {
@@ -193,6 +216,8 @@
       else if (event.lastEventId !== document.body.dataset.state) refresh({}, state);
       seen = state;
     });
+    source.addEventListener("open", function () { lost(false); });
+    source.addEventListener("error", function () { lost(true); });
     window.addEventListener("pagehide", function () { source.close(); });
   }
 })();

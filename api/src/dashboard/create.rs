@@ -10,7 +10,7 @@ use refgate_core::name::{GroupName, ServiceName};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
-use super::editor::{Condition, Editor, Part, Subject, closed};
+use super::editor::{Condition, Editor, Part, Subject, Terms};
 use super::fields;
 use super::form::{Faults, Field, Kind, Posted, Section, set};
 use super::page::{Asked, Visitor};
@@ -160,7 +160,7 @@ async fn desk(api: &Api, group: GroupName, posted: &Posted) -> Result<Editor<New
         verb: "Add service",
         delete: None,
         role: Role::Editor,
-        closed: closed(api, &group, Part::Content).await?,
+        terms: Terms::of(api, &group, Part::Content).await?,
         group,
     })
 }

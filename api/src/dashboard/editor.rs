@@ -8,7 +8,9 @@ use refgate_core::change::{Operation, PlanView, Precondition, Written};
 use refgate_core::diagnostic::Diagnostic;
 use refgate_core::json;
 use refgate_core::name::GroupName;
+use refgate_core::view::GroupView;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::Answer;
 use super::form::{self, Faults, Posted, Section, Sections, Summary};
@@ -67,27 +69,40 @@ pub(super) struct Editor<S> {
     pub(super) delete: Option<Crumb>,
     /// The role that may save it.
     pub(super) role: Role,
-    /// Why nobody may save it, whatever the role.
-    pub(super) closed: Option<&'static str>,
+    pub(super) terms: Terms,
 }
 
-/// Why what stands in a group may not be changed there by hand; nothing when it may.
-pub(super) async fn closed(
-    api: &Api,
-    group: &GroupName,
-    part: Part,
-) -> Result<Option<&'static str>, Problem> {
-    let name = group.clone();
-    let view = api.store.read(move |repository| repository.group(&name)).await?;
-    Ok(match part {
-        _ if view.document["type"] == "ingress" => Some(
-            "This group is of type ingress: it is written by its controller and read-only here.",
-        ),
-        Part::Content if view.document["promotion"]["direct_edits"] == "runtime-only" => {
-            Some("This group takes changes of services by sync and rollback only.")
-        }
-        Part::Content | Part::Owned => None,
-    })
+/// On which terms something in a group is edited.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Terms {
+    /// Why nobody may save it, whatever the role.
+    pub(super) closed: Option<&'static str>,
+    /// Whether it is looked at before it is saved: the group is production.
+    pub(super) looks_first: bool,
+}
+
+impl Terms {
+    /// Those of a part of a group.
+    pub(super) async fn of(api: &Api, group: &GroupName, part: Part) -> Result<Self, Problem> {
+        let name = group.clone();
+        let view = api.store.read(move |repository| repository.group(&name)).await?;
+        let closed = match part {
+            _ if view.document["type"] == "ingress" => Some(
+                "This group is of type ingress: it is written by its controller and read-only here.",
+            ),
+            Part::Content if view.document["promotion"]["direct_edits"] == "runtime-only" => {
+                Some("This group takes changes of services by sync and rollback only.")
+            }
+            Part::Content | Part::Owned => None,
+        };
+        Ok(Self { closed, looks_first: is_production(&view) })
+    }
+}
+
+/// Whether a group is production, by its label or by its very name: the command line asks before it
+/// changes such a group.
+pub(super) fn is_production(group: &GroupView) -> bool {
+    group.document["labels"]["env"] == "production" || group.name.as_str() == "production"
 }
 
 /// What of a group is edited.
@@ -159,6 +174,10 @@ struct EditorPage<'a> {
     delete: Option<&'a Crumb>,
     closed: Option<&'static str>,
     may_edit: bool,
+    /// Whether it can be saved as it stands: it was looked at, where that comes first.
+    may_save: bool,
+    /// What was looked at.
+    looked_at: String,
 }
 
 /// How a document is shown.
@@ -202,6 +221,7 @@ impl<S: Subject> Editor<S> {
 
     fn page(&self, visitor: &Visitor, posted: &Posted, shown: Shown<'_>) -> Answer {
         let mut sections = self.subject.sections(shown.document, posted);
+        form::fold(&mut sections, shown.document);
         let mut faults = form::show(&mut sections, shown.document, &shown.faults);
         form::keep_typed(&mut sections, posted, &shown.faults);
         if shown.as_json {
@@ -220,10 +240,19 @@ impl<S: Subject> Editor<S> {
             Condition::Same(tag) => tag,
             Condition::Absent => "",
         };
-        let may_edit = visitor.principal.role >= self.role && self.closed.is_none();
+        let may_edit = visitor.principal.role >= self.role && self.terms.closed.is_none();
+        let may_save = may_edit && (!self.terms.looks_first || shown.preview.is_some());
         let text = shown.text.map_or_else(|| words::pretty(shown.document), str::to_owned);
         let page = EditorPage {
-            frame: visitor.frame(&self.title, "groups", self.crumbs.clone()),
+            frame: visitor.frame(
+                if faults.is_empty() {
+                    self.title.clone()
+                } else {
+                    format!("Error: {}", self.title)
+                },
+                "groups",
+                self.crumbs.clone(),
+            ),
             title: &self.title,
             lead: &self.lead,
             sections: Sections(sections),
@@ -239,8 +268,10 @@ impl<S: Subject> Editor<S> {
             back: &self.back,
             verb: self.verb,
             delete: self.delete.as_ref().filter(|_| may_edit),
-            closed: self.closed,
+            closed: self.terms.closed,
             may_edit,
+            may_save,
+            looked_at: mark(shown.document),
         };
         html_with(shown.status, &page)
     }
@@ -273,7 +304,8 @@ impl<S: Subject> Editor<S> {
                 }
             }
         } else {
-            let sections = self.subject.sections(&shown, posted);
+            let mut sections = self.subject.sections(&shown, posted);
+            form::fold(&mut sections, &shown);
             faults = form::read(&sections, posted, &mut typed);
         }
         self.subject.reshape(&mut typed, posted);
@@ -301,8 +333,9 @@ impl<S: Subject> Editor<S> {
         let Some(operation) = operation else {
             return Err(Problem::new(Kind::Internal, "a form that is sound does nothing"));
         };
+        let is_seen = !self.terms.looks_first || posted.text("looked_at") == mark(&typed);
         let mut write = visitor.write();
-        write.dry_run = posted.text("action") == "preview";
+        write.dry_run = posted.text("action") == "preview" || !is_seen;
         write.precondition = self.precondition();
         let done = write.perform(api, self.group.clone(), operation, posted.given("reason")).await;
         match done {
@@ -363,6 +396,12 @@ impl<S: Subject> Editor<S> {
         }
         faults(problem, |finding| self.subject.locate(finding))
     }
+}
+
+/// What tells whether a document is the one that was looked at.
+fn mark(document: &Value) -> String {
+    let digest = Sha256::digest(document.to_string());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is wrong, each where `locate` says, the rest beside all.

@@ -394,6 +394,20 @@ impl Field {
     }
 }
 
+/// Rows of a list that a form has; longer lists are edited as JSON.
+const ROWS: usize = 100;
+
+/// Makes one field of JSON of every list that is too long for rows.
+pub(super) fn fold(sections: &mut [Section], document: &Value) {
+    for field in sections.iter_mut().flat_map(|section| &mut section.fields) {
+        let list = document.pointer(&field.pointer).and_then(Value::as_array);
+        if matches!(field.kind, Kind::Rows(_)) && list.is_some_and(|list| list.len() > ROWS) {
+            field.kind = Kind::Json;
+            field.help = format!("More than {ROWS}: they are edited as JSON. {}", field.help);
+        }
+    }
+}
+
 /// Writes what a form says into a document; gives what could not be read.
 pub(super) fn read(sections: &[Section], posted: &Posted, document: &mut Value) -> Faults {
     let mut faults = Faults::default();

@@ -3,12 +3,12 @@
 use askama::Template;
 use axum::extract::State;
 use refgate_core::name::{GroupName, Revision};
-use refgate_core::version::Version;
 use refgate_core::view::{GroupView, MatrixRow, ServiceView};
 use serde_json::Value;
 
 use super::Answer;
 use super::PAGE;
+use super::overview::Waits;
 use super::page::{Asked, Frame, Visitor, html};
 use super::parts::{Badge, CommitLink, LiveState, Pager, When};
 use super::settings::group_crumbs;
@@ -79,7 +79,7 @@ impl Head {
 struct Row {
     name: String,
     badge: Badge,
-    waits: Option<(Badge, String)>,
+    waits: Option<Waits>,
     live: LiveState,
     description: String,
     hosts: String,
@@ -109,14 +109,13 @@ pub(super) async fn services(
     let head = Head::of(&api, &group, "services").await?;
     let (query, page) = (asked.text("q").to_owned(), asked.page());
     let (name, text) = (group.clone(), query.clone());
-    let (found, latest) = api
+    let (found, matrix) = api
         .store
         .read(move |repository| {
             let found = repository.services_page(&name, &text, page * PAGE, PAGE)?;
             let rows = found.services.iter().map(|service| repository.matrix_row(&service.name));
             let rows = rows.collect::<Result<Vec<MatrixRow>, _>>()?;
-            let latest: Vec<Option<Version>> = rows.into_iter().map(|row| row.latest).collect();
-            Ok::<_, refgate_core::Error>((found, latest))
+            Ok::<_, refgate_core::Error>((found, rows))
         })
         .await?;
     let base = format!("/groups/{group}?q={}&page=", super::overview::encoded(&query));
@@ -125,27 +124,23 @@ pub(super) async fn services(
         frame: visitor.frame(format!("Group {group}"), "groups", Vec::new()),
         may_edit: visitor.may_edit() && !head.read_only,
         may_add: visitor.may_edit() && !head.read_only && !head.guarded,
-        head,
         rows: found
             .services
             .into_iter()
-            .zip(latest)
-            .map(|(one, latest)| row(one, latest))
+            .zip(&matrix)
+            .map(|(one, matrix)| row(one, matrix, &head.from))
             .collect(),
+        head,
         query,
         pager: Pager::new(base, page, total),
     })
 }
 
-fn row(service: ServiceView, latest: Option<Version>) -> Row {
+fn row(service: ServiceView, matrix: &MatrixRow, from: &[String]) -> Row {
     let hosts = service.runtime["hosts"].as_array();
     Row {
         badge: Badge::of(&service.state),
-        waits: super::overview::waiting(&service.state, latest.as_ref()).map(|version| {
-            let compare =
-                super::overview::compare_with(&service.name, &service.group, Some(version));
-            (Badge::version(version), compare)
-        }),
+        waits: Waits::of(matrix, &service.group, from),
         live: LiveState::of(service.live_reason),
         description: service.document["description"].as_str().unwrap_or_default().to_owned(),
         hosts: match hosts.map_or(0, Vec::len) {

@@ -11,7 +11,7 @@ use refgate_core::import::{Import, openapi};
 use refgate_core::name::{CommitId, GroupName, ServiceName};
 
 use super::Answer;
-use super::editor::{self, Part, Preview, closed, written_to};
+use super::editor::{self, Part, Preview, Terms, written_to};
 use super::form::{Posted, Summary};
 use super::page::{Frame, Visitor, html_with};
 use super::parts::service_path;
@@ -76,7 +76,7 @@ async fn page(
     found: Option<Found>,
 ) -> Answer {
     let page = ImportPage {
-        closed: closed(api, &group, Part::Content).await?,
+        closed: Terms::of(api, &group, Part::Content).await?.closed,
         reason: posted.text("reason").to_owned(),
         frame: visitor.frame("Import from OpenAPI", "groups", group_crumbs(&group)),
         text: posted.text("document").to_owned(),

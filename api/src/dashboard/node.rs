@@ -11,7 +11,7 @@ use refgate_core::name::{GroupName, ServiceName, UpstreamName};
 use serde_json::{Map, Value};
 
 use super::Answer;
-use super::editor::{self, written_to};
+use super::editor::{self, Part, Terms, written_to};
 use super::form::{Faults, Posted};
 use super::page::{Asked, Visitor};
 use super::parts::service_path;
@@ -34,22 +34,58 @@ enum Edit {
     Refused(Problem),
 }
 
-/// Changes the runtime as it is at that moment.
+/// Something that is added by a small form.
+struct Addition<'a> {
+    what: String,
+    to: &'a str,
+    posted: &'a Posted,
+    /// The fields of the form.
+    fields: &'static [&'static str],
+}
+
+/// Changes the runtime as it is at that moment; in production, after it was asked about.
 async fn edit(
     api: &Api,
     visitor: &Visitor,
     group: &GroupName,
     service: &ServiceName,
-    to: &str,
+    addition: Addition<'_>,
     change: impl Fn(&mut Value) -> Result<(), Problem>,
 ) -> Result<Edit, Problem> {
+    let Addition { what, to, posted, fields } = addition;
+    let looks_first = Terms::of(api, group, Part::Owned).await?.looks_first;
+    if looks_first && posted.text("sure") != "true" {
+        let (mut document, tag) = runtime(api, group, service).await?;
+        change(&mut document)?;
+        let operation = Operation::PutRuntime { service: service.clone(), document };
+        let mut plan = visitor.write();
+        plan.dry_run = true;
+        if let Err(problem) = plan.perform(api, group.clone(), operation.clone(), None).await {
+            return Ok(Edit::Refused(problem));
+        }
+        let carried = fields.iter().map(|name| (*name, posted.text(name).to_owned()));
+        let question = Removal {
+            title: what,
+            lead: "It is served with the next commit.".to_owned(),
+            is_grave: false,
+            crumbs: service_crumbs(group, service),
+            back: to.to_owned(),
+            verb: "Add",
+            tag,
+            carried: carried.chain([("sure", "true".to_owned())]).collect(),
+            typed: None,
+            operation,
+            group: group.clone(),
+        };
+        return question.ask(api, visitor).await.map(Edit::Done);
+    }
     for _ in 0..TRIES {
         let (mut document, tag) = runtime(api, group, service).await?;
         change(&mut document)?;
         let mut write = visitor.write();
         write.precondition = Precondition::same(tag);
         let operation = Operation::PutRuntime { service: service.clone(), document };
-        match write.perform(api, group.clone(), operation, None).await {
+        match write.perform(api, group.clone(), operation, posted.given("reason")).await {
             Ok(Done::Written(written, _)) => {
                 return Ok(Edit::Done(written_to(visitor, to, &written)));
             }
@@ -74,7 +110,13 @@ pub(super) async fn add_host(
 ) -> Answer {
     let host = posted.text("host").trim().to_owned();
     let back = format!("{}/hosts", service_path(&group, &service));
-    let added = edit(&api, &visitor, &group, &service, &back, |document| {
+    let addition = Addition {
+        what: format!("Add host {host} to {service}"),
+        to: &back,
+        posted: &posted,
+        fields: &["host"],
+    };
+    let added = edit(&api, &visitor, &group, &service, addition, |document| {
         if let Some(hosts) = list(document, "/hosts") {
             hosts.push(host.clone().into());
         }
@@ -127,6 +169,7 @@ async fn host_removal(
         back: format!("{}/hosts", service_path(&group, &service)),
         verb: "Remove host",
         tag,
+        carried: Vec::new(),
         typed: None,
         operation: Operation::PutRuntime { service, document },
         group,
@@ -173,7 +216,13 @@ pub(super) async fn add(
     let node = Value::Object(node);
     let pointer = format!("{}/nodes", join("/upstreams", upstream.as_str()));
     let back = format!("{}/upstreams", service_path(&group, &service));
-    let added = edit(&api, &visitor, &group, &service, &back, |document| {
+    let addition = Addition {
+        what: format!("Add node {}:{} to {service}", text("host"), text("port")),
+        to: &back,
+        posted: &posted,
+        fields: &["host", "port", "weight", "priority"],
+    };
+    let added = edit(&api, &visitor, &group, &service, addition, |document| {
         let nodes = list(document, &pointer);
         nodes.ok_or_else(|| no_upstream(&upstream, &service, &group))?.push(node.clone());
         Ok(())
@@ -229,6 +278,7 @@ async fn node_removal(
         back: format!("{}/upstreams", service_path(&group, &service)),
         verb: "Remove node",
         tag,
+        carried: Vec::new(),
         typed: None,
         operation: Operation::PutRuntime { service, document },
         group,

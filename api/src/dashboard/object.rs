@@ -11,7 +11,7 @@ use refgate_core::name::GroupName;
 use refgate_core::object::{ObjectKind, ObjectName};
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Editor, Part, Subject, closed};
+use super::editor::{Condition, Editor, Part, Subject, Terms};
 use super::form::{Faults, Posted, Section};
 use super::group::Head;
 use super::page::{Asked, Frame, Visitor, crumb, html};
@@ -236,7 +236,7 @@ async fn desk(
     crumbs.push(crumb(format!("{noun}s"), &*back));
     let subject = ObjectSubject { kind, object };
     let lead = "This belongs to the group and is never promoted.".to_owned();
-    let (role, closed) = (Role::Editor, closed(api, &group, Part::Owned).await?);
+    let (role, terms) = (Role::Editor, Terms::of(api, &group, Part::Owned).await?);
     Ok(Editor {
         subject,
         group,
@@ -249,7 +249,7 @@ async fn desk(
         verb,
         delete,
         role,
-        closed,
+        terms,
     })
 }
 
@@ -328,6 +328,7 @@ async fn removal(
         back,
         verb: "Delete",
         tag: found.etag,
+        carried: Vec::new(),
         typed: None,
         operation: Operation::DeleteObject { object },
         group,

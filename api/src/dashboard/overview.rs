@@ -6,7 +6,7 @@ use axum::extract::State;
 use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::repository::Repository;
 use refgate_core::version::Version;
-use refgate_core::view::{DamagedGroup, GroupView, MatrixCell, MatrixRow, VersionState};
+use refgate_core::view::{DamagedGroup, GroupView, MatrixRow};
 
 use super::group::Head;
 use super::history::latest;
@@ -38,8 +38,7 @@ struct Cell {
     path: String,
     badge: Badge,
     live: LiveState,
-    /// A version that is newer than what stands here.
-    waits: Option<Badge>,
+    waits: Option<Waits>,
     /// Where to compare with what waits.
     compare: String,
     may_sync: bool,
@@ -97,6 +96,13 @@ impl Card {
         });
         Self { head: Head::new(api, view, ""), serving }
     }
+
+    /// Whether all of its gateways serve its head.
+    fn follows(&self) -> bool {
+        self.serving
+            .as_ref()
+            .is_some_and(|serving| serving.is_head && serving.count == serving.total)
+    }
 }
 
 pub(super) async fn show(State(api): State<Api>, visitor: Visitor, asked: Asked) -> Answer {
@@ -113,14 +119,14 @@ pub(super) async fn show(State(api): State<Api>, visitor: Visitor, asked: Asked)
     let read = move |repository: &Repository| repository.matrix_page(&text, page * rows, rows);
     let found = api.store.read(read).await?;
     let may_edit = visitor.may_edit();
-    let of_row = |row| self::row(row, &names, &columns, may_edit);
+    let of_row = |row: &MatrixRow| self::row(row, &groups, &columns, may_edit);
     let sound = groups.iter().filter(|group| group.head.damage.is_none());
     let sound = sound.map(|group| group.head.name.clone()).collect();
     let events = latest(&api, sound, EVENTS).await?;
     let q = encoded(&query);
     html(&OverviewPage {
         frame: visitor.frame("Overview", "overview", Vec::new()),
-        rows: found.rows.into_iter().map(of_row).collect(),
+        rows: found.rows.iter().map(of_row).collect(),
         is_empty: found.total == 0 && query.is_empty(),
         across: Pager::sized(format!("/?q={q}&groups="), across, COLUMNS, names.len()),
         pager: Pager::sized(
@@ -190,24 +196,26 @@ pub(super) fn in_order<T: Placed>(mut left: Vec<T>) -> Vec<T> {
     ordered
 }
 
-fn row(row: MatrixRow, groups: &[GroupName], columns: &[GroupName], may_edit: bool) -> Row {
-    let MatrixRow { service, groups: mut cells, latest, .. } = row;
-    let first = groups.iter().find(|group| cells.contains_key(*group));
-    let path = first.map_or_else(String::new, |group| service_path(group, &service));
-    let cell = |group: &GroupName, cell: MatrixCell| {
-        let waits = waiting(&cell.state, latest.as_ref());
-        Cell {
-            path: service_path(group, &service),
+fn row(row: &MatrixRow, groups: &[Card], columns: &[GroupName], may_edit: bool) -> Row {
+    let service = &row.service;
+    let names = || groups.iter().map(|group| &group.head.name);
+    let first = names().find(|group| row.groups.contains_key(*group));
+    let path = first.map_or_else(String::new, |group| service_path(group, service));
+    let cell = |group: &GroupName| {
+        let cell = row.groups.get(group)?;
+        let head = groups.iter().find(|card| card.head.name == *group).map(|card| &card.head)?;
+        let newer = waiting(row, group, &head.from).map(|(version, _)| version);
+        Some(Cell {
+            path: service_path(group, service),
             badge: Badge::of(&cell.state),
             live: LiveState::of(cell.live_reason),
-            compare: compare_with(&service, group, waits.and(latest.as_ref())),
+            compare: compare_with(service, group, newer),
             may_sync: may_edit,
             group: group.clone(),
-            waits: waits.map(Badge::version),
-        }
+            waits: Waits::of(row, group, &head.from),
+        })
     };
-    let in_group = |group: &GroupName| cells.remove(group).map(|found| cell(group, found));
-    Row { path, cells: columns.iter().map(in_group).collect(), name: service.to_string() }
+    Row { path, cells: columns.iter().map(cell).collect(), name: service.to_string() }
 }
 
 /// Where what a group has of a service is compared with a version.
@@ -220,13 +228,40 @@ pub(super) fn compare_with(
     format!("/compare?service={service}&from=group:{group}&to={to}")
 }
 
-/// The newest version, when it is newer than what a group has.
-pub(super) fn waiting<'v>(
-    state: &VersionState,
-    latest: Option<&'v Version>,
-) -> Option<&'v Version> {
+/// A version that waits for a group: the newest that runs in a group that this one takes from, when
+/// it is newer than what this one has; and where it runs.
+pub(super) fn waiting<'r>(
+    row: &'r MatrixRow,
+    group: &GroupName,
+    from: &[String],
+) -> Option<(&'r Version, &'r GroupName)> {
+    let state = &row.groups.get(group)?.state;
     let here = state.version.as_ref().or(state.based_on.as_ref())?;
-    latest.filter(|latest| *latest > here)
+    let feeds = |name: &&GroupName| {
+        *name != group && (from.is_empty() || from.iter().any(|from| from == name.as_str()))
+    };
+    let running = row.groups.iter().filter(|(name, _)| feeds(name));
+    let running = running.filter_map(|(name, cell)| Some((cell.state.version.as_ref()?, name)));
+    running.filter(|(version, _)| *version > here).max_by_key(|(version, _)| *version)
+}
+
+/// A version that waits, and where it is brought here.
+pub(super) struct Waits {
+    pub(super) badge: Badge,
+    /// The group that it runs in.
+    pub(super) from: GroupName,
+    pub(super) sync: String,
+}
+
+impl Waits {
+    pub(super) fn of(row: &MatrixRow, group: &GroupName, from: &[String]) -> Option<Self> {
+        let (version, source) = waiting(row, group, from)?;
+        Some(Self {
+            badge: Badge::version(version),
+            sync: format!("{}/sync?to={group}", service_path(source, &row.service)),
+            from: source.clone(),
+        })
+    }
 }
 
 /// Text as the value of a parameter of a query.

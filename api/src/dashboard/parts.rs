@@ -99,6 +99,13 @@ pub(super) fn remedy(live: Live) -> Option<&'static str> {
 /// A time: how long ago, and exactly when one points at it.
 pub(super) struct When(pub(super) Timestamp);
 
+impl When {
+    /// The time itself, for pages that are read as a record.
+    pub(super) fn exact(&self) -> String {
+        self.0.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+}
+
 impl HtmlSafe for When {}
 impl askama::FastWritable for When {
     fn write_into(&self, out: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
@@ -108,7 +115,7 @@ impl askama::FastWritable for When {
 
 impl fmt::Display for When {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = self.0.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let exact = self.exact();
         let machine = self.0.strftime("%Y-%m-%dT%H:%M:%SZ");
         let ago = ago(self.0, Timestamp::now());
         write!(out, r#"<time datetime="{machine}" title="{exact}">{ago}</time>"#)

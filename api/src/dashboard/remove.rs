@@ -1,4 +1,5 @@
-//! Before something is taken away: what follows from it, what it would change, and why it is done.
+//! Before something is taken away, or added to production at one click: what follows from it, what it
+//! would change, and why it is done.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -13,7 +14,7 @@ use crate::http::Api;
 use crate::http::write::Done;
 use crate::problem::{Kind, Problem};
 
-/// Something that is to be taken away.
+/// Something that is to be taken away, or to be asked about in the same way.
 pub(super) struct Removal {
     pub(super) group: GroupName,
     pub(super) title: String,
@@ -28,6 +29,8 @@ pub(super) struct Removal {
     pub(super) verb: &'static str,
     /// The entity tag of what it is taken from.
     pub(super) tag: String,
+    /// What the form carries along that asks.
+    pub(super) carried: Vec<(&'static str, String)>,
     /// What has to be typed before, if anything.
     pub(super) typed: Option<String>,
     pub(super) operation: Operation,

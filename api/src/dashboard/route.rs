@@ -7,7 +7,7 @@ use refgate_core::diagnostic::Diagnostic;
 use refgate_core::name::{GroupName, RouteName, ServiceName};
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Editor, Part, Subject, closed};
+use super::editor::{Condition, Editor, Part, Subject, Terms};
 use super::form::{Faults, Posted, Section};
 use super::page::{Asked, Visitor, crumb};
 use super::parts::service_path;
@@ -92,7 +92,7 @@ async fn route_desk(
     };
     let subject = RouteSubject { service, route, upstreams };
     let lead = "Routes are versioned and travel between groups.".to_owned();
-    let (role, closed) = (Role::Editor, closed(api, &group, Part::Content).await?);
+    let (role, terms) = (Role::Editor, Terms::of(api, &group, Part::Content).await?);
     Ok(Editor {
         subject,
         group,
@@ -105,7 +105,7 @@ async fn route_desk(
         verb,
         delete,
         role,
-        closed,
+        terms,
     })
 }
 
@@ -162,6 +162,7 @@ async fn removal(api: &Api, at: (GroupName, ServiceName, RouteName)) -> Result<R
         back: format!("{}/routes", service_path(&group, &service)),
         verb: "Delete route",
         tag: found.etag,
+        carried: Vec::new(),
         typed: None,
         operation: Operation::DeleteRoute { service, route },
         group,

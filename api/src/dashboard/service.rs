@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::form::Posted;
 use super::group::Head as GroupHead;
+use super::overview::Waits;
 use super::page::{Asked, Frame, Visitor, file, html};
 use super::parts::{Badge, CommitLink, EventRow, LiveState, When, remedy, service_path};
 use super::remove::Removal;
@@ -46,8 +47,7 @@ pub(super) struct Head {
     pub(super) live: LiveState,
     pub(super) remedy: Option<&'static str>,
     pub(super) description: String,
-    /// A version that is newer than what stands here, and where the two are compared.
-    pub(super) waits: Option<(Badge, String)>,
+    pub(super) waits: Option<Waits>,
     /// Whether the one who looks may change anything here.
     pub(super) may_edit: bool,
     /// Whether routes and the like may be changed here.
@@ -100,10 +100,7 @@ pub(super) async fn find(
         live: LiveState::of(service.live_reason),
         remedy: remedy(service.live_reason),
         description: service.document["description"].as_str().unwrap_or_default().to_owned(),
-        waits: overview::waiting(&service.state, row.latest.as_ref()).map(|version| {
-            let compare = overview::compare_with(&service.name, &group.name, Some(version));
-            (Badge::version(version), compare)
-        }),
+        waits: Waits::of(&row, &group.name, &group.from),
         may_edit,
         may_edit_content: may_edit && !group.guarded,
         may_roll_back: may_edit && ran > behind,
@@ -287,6 +284,7 @@ async fn removal(
         back: format!("/groups/{group}"),
         verb: "Delete service",
         tag: view.etag,
+        carried: Vec::new(),
         typed: Some(service.to_string()),
         operation: Operation::DeleteService { service },
         group,

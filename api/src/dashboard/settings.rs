@@ -10,7 +10,7 @@ use refgate_core::name::{GroupName, ServiceName};
 use refgate_core::repository::Repository;
 use serde_json::{Value, json};
 
-use super::editor::{Condition, Editor, NAME, Part, Subject, closed};
+use super::editor::{Condition, Editor, NAME, Part, Subject, Terms, is_production};
 use super::form::{Faults, Field, Kind, Posted, Section, patch};
 use super::page::{Asked, Crumb, Visitor, crumb};
 use super::parts::service_path;
@@ -54,9 +54,16 @@ pub(super) fn named_by<T, E: std::fmt::Display>(
     faults: &mut Faults,
     read: impl Fn(&str) -> Result<T, E>,
 ) -> Option<T> {
-    read(posted.text(NAME).trim())
+    let typed = posted.text(NAME).trim();
+    read(typed)
         .or_else(|error| {
-            faults.beside(NAME, error.to_string());
+            faults.beside(
+                NAME,
+                match typed {
+                    "" => "It needs a name.".to_owned(),
+                    _ => error.to_string(),
+                },
+            );
             read(STAND_IN)
         })
         .ok()
@@ -118,6 +125,7 @@ async fn group_desk(api: &Api, name: GroupName) -> Result<Editor<GroupSubject>, 
     let others = others(api, Some(&name)).await?;
     let asked = name.clone();
     let view = api.store.read(move |repository| repository.group(&asked)).await?;
+    let looks_first = is_production(&view);
     let mut document = view.document;
     if let Value::Object(fields) = &mut document {
         fields.shift_remove("name");
@@ -137,7 +145,7 @@ async fn group_desk(api: &Api, name: GroupName) -> Result<Editor<GroupSubject>, 
         verb: "Save",
         delete: Some(crumb("Delete this group", format!("/groups/{name}/delete"))),
         role: Role::Admin,
-        closed: None,
+        terms: Terms { closed: None, looks_first },
         group: name,
     })
 }
@@ -163,11 +171,15 @@ async fn new_group_desk(api: &Api, posted: &Posted) -> Result<Editor<GroupSubjec
         crumbs: Vec::new(),
         document,
         condition: Condition::Absent,
-        back: format!("/groups/{name}"),
+        back: match posted.text(NAME).trim() == name.as_str() {
+            true => format!("/groups/{name}"),
+            // There is none yet.
+            false => "/".to_owned(),
+        },
         verb: "Add group",
         delete: None,
         role: Role::Admin,
-        closed: None,
+        terms: Terms::default(),
         group: name,
     })
 }
@@ -241,7 +253,7 @@ async fn service_desk(
         verb: "Save",
         delete: None,
         role: Role::Editor,
-        closed: closed(api, &group, Part::Content).await?,
+        terms: Terms::of(api, &group, Part::Content).await?,
         subject: ServiceSubject { service, before: view.document.clone() },
         document: view.document,
         group,
@@ -310,7 +322,7 @@ async fn runtime_desk(
         verb: "Save",
         delete: None,
         role: Role::Editor,
-        closed: closed(api, &group, Part::Owned).await?,
+        terms: Terms::of(api, &group, Part::Owned).await?,
         subject: RuntimeSubject { service },
         group,
     })

@@ -138,9 +138,10 @@ impl Desk {
         sections
     }
 
-    fn targets(&self, to: &str) -> Vec<Target> {
+    /// The groups that it can go to: a version by its number may come to this one, too.
+    fn targets(&self, to: &str, source: &str) -> Vec<Target> {
         let takes = |group: &&GroupView| {
-            group.name != self.group
+            (group.name != self.group || !source.is_empty())
                 && group.document["type"] != "ingress"
                 && group.damage.is_none()
         };
@@ -301,7 +302,7 @@ async fn page(api: &Api, visitor: &Visitor, desk: &Desk, order: Order) -> Answer
         },
         number,
         version: order.version.clone(),
-        targets: desk.targets(&order.to),
+        targets: desk.targets(&order.to, &order.source),
         first,
         sections: Sections(sections),
         clashes,

@@ -9,7 +9,7 @@ use refgate_core::json::join;
 use refgate_core::name::{GroupName, ServiceName, UpstreamName};
 use serde_json::{Map, Value, json};
 
-use super::editor::{Condition, Editor, NAME, Part, Subject, closed};
+use super::editor::{Condition, Editor, NAME, Part, Subject, Terms};
 use super::form::{Faults, Posted, Section, set};
 use super::page::{Asked, Visitor, crumb};
 use super::parts::service_path;
@@ -122,7 +122,7 @@ async fn upstream_desk(
     };
     Ok(Editor {
         role: Role::Editor,
-        closed: closed(api, &group, Part::Owned).await?,
+        terms: Terms::of(api, &group, Part::Owned).await?,
         subject: UpstreamSubject { service, upstream, runtime: runtime.value },
         group,
         title,
@@ -202,6 +202,7 @@ async fn removal(
         back: format!("{}/upstreams", service_path(&group, &service)),
         verb: "Delete upstream",
         tag: runtime.etag,
+        carried: Vec::new(),
         typed: None,
         operation: Operation::PatchRuntime { service, patch: json!({"upstreams": gone}) },
         group,

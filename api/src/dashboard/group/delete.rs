@@ -87,7 +87,10 @@ pub(in super::super) async fn run(
     let head = posted.text("expect_head").parse::<CommitId>().ok();
     let write = visitor.write().expecting(head);
     let done = match unserved(&api, &group) {
-        Ok(()) => write.perform(&api, group.clone(), Operation::DeleteGroup, None).await,
+        Ok(()) => {
+            let reason = posted.given("reason");
+            write.perform(&api, group.clone(), Operation::DeleteGroup, reason).await
+        }
         Err(problem) => Err(problem),
     };
     match done {

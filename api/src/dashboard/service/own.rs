@@ -27,6 +27,8 @@ pub(super) struct UpstreamCard {
     pub(super) host: &'static str,
     pub(super) balancer: String,
     pub(super) nodes: Vec<NodeRow>,
+    /// How it is found out which nodes can take requests.
+    pub(super) checks: &'static str,
     /// Nodes that are not shown.
     pub(super) more: usize,
 }
@@ -51,6 +53,11 @@ pub(super) fn upstreams_of(runtime: &Value, most: usize) -> Vec<UpstreamCard> {
                 _ => "The client's host",
             },
             balancer: plain(&upstream["balancer"]["type"]),
+            checks: match (&upstream["checks"]["active"], &upstream["checks"]["passive"]) {
+                (Value::Object(_), Value::Object(_)) => "asked, and by requests",
+                (Value::Object(_), _) => "asked",
+                _ => "off",
+            },
             more: nodes.len().saturating_sub(most),
             nodes: nodes
                 .iter()

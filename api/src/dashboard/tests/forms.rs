@@ -320,6 +320,50 @@ async fn what_was_typed_is_shown_when_its_thing_is_gone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn production_is_looked_at_before_it_is_saved() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    let patch = json!({"labels": {"env": "production"}});
+    browser.apply("test", Operation::PatchGroup { patch })?;
+    let route = format!("{TEST}/routes/get-headers");
+    let page = browser.page(&route).await?;
+    assert!(!page.contains(r#"value="save""#), "Enter does not save either");
+    let saved = || -> Result<Value> {
+        let at = ("test".parse()?, "httpbin".parse()?, "get-headers".parse()?);
+        Ok(browser.repository.route(&at.0, &at.1, &at.2)?.value["description"].clone())
+    };
+
+    // Whatever is pressed, the first time shows.
+    let typed = [("action", "save"), ("/description", "looked at")];
+    let shown = browser.submit_from(&page, &route, &typed).await?;
+    assert_eq!(shown.status, StatusCode::OK);
+    assert!(words(&shown.text).contains("What would change in test"), "{}", words(&shown.text));
+    assert_eq!(saved()?, "");
+    // What is changed after it was looked at is looked at again.
+    let other = [("action", "save"), ("/description", "another")];
+    let again = browser.submit_from(&shown.text, &route, &other).await?;
+    assert_eq!((again.status, saved()?), (StatusCode::OK, json!("")));
+    let reply = browser.submit_from(&again.text, &route, &[("action", "save")]).await?;
+    browser.follow(reply).await?;
+    assert_eq!(saved()?, "another");
+
+    // Small forms ask.
+    let hosts = format!("{TEST}/hosts");
+    let asked = browser.submit(&hosts, &[("host", "more.acme.com")]).await?;
+    assert_eq!(asked.status, StatusCode::OK);
+    let told = words(&asked.text);
+    assert!(
+        told.contains("Add host more.acme.com") && told.contains("What would change"),
+        "{told}"
+    );
+    let reply = browser.submit_from(&asked.text, &hosts, &[("reason", "a second name")]).await?;
+    let (_, page) = browser.follow(reply).await?;
+    assert!(page.contains("<code>more.acme.com</code>"), "{}", words(&page));
+    let refused = browser.submit(&hosts, &[("host", "http://x")]).await?;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    Ok(())
+}
+
+#[tokio::test]
 async fn conditions_and_checks_have_fields() -> Result<()> {
     let browser = Browser::signed_in().await?.with_httpbin()?;
     let route = format!("{TEST}/routes/get-headers");

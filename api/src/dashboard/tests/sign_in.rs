@@ -173,6 +173,7 @@ async fn roles_see_what_they_may_do() -> Result<()> {
         let page = browser.page(path).await?;
         assert!(words(&page).contains("allows looking"), "{path}: {}", words(&page));
         assert!(!page.contains(r#"value="save""#), "{path}");
+        assert!(page.contains(r#"<fieldset class="card" disabled>"#), "{path}");
     }
     Ok(())
 }

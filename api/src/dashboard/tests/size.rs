@@ -16,6 +16,11 @@ fn wide_service() -> BTreeMap<String, Value> {
         (0..150).map(|index| json!({"host": format!("10.1.2.{index}"), "port": 8080})).collect();
     let upstreams: Map<String, Value> =
         (0..20).map(|index| (format!("u{index}"), json!({"nodes": nodes}))).collect();
+    let many: Vec<Value> = (0..500)
+        .map(|index| json!({"host": format!("node-{index}.acme.com"), "port": 80}))
+        .collect();
+    let upstreams: Map<String, Value> =
+        upstreams.into_iter().chain([("large".to_owned(), json!({"nodes": many}))]).collect();
     let route = |index: usize| {
         let path = format!("services/wide/routes/route-{index}.json");
         let document = json!({"paths": [format!("/some/path/to/thing/{index}")],
@@ -82,6 +87,7 @@ async fn no_page_is_larger_than_it_may_be() -> Result<()> {
         format!("{wide}/upstreams"),
         format!("{wide}/upstreams?page=2"),
         format!("{wide}/upstreams/u3"),
+        format!("{wide}/upstreams/large"),
         format!("{wide}/hosts"),
         format!("{wide}/versions"),
         format!("{wide}/history"),

@@ -281,3 +281,32 @@ async fn gateways_say_what_they_serve_until_they_are_forgotten() -> Result<()> {
     assert!(!page.contains(r#"data-instance="one""#));
     Ok(())
 }
+
+#[tokio::test]
+async fn what_waits_is_what_may_come() -> Result<()> {
+    let browser = Browser::signed_in().await?.with_httpbin()?;
+    browser.done(&format!("{TEST}/sync?to=uat"), &[("action", "apply")]).await?;
+    browser.done(&format!("{UAT}/sync?to=production"), &[("action", "apply")]).await?;
+    let route = format!("{TEST}/routes/get-headers");
+    browser.done(&route, &[("action", "save"), ("/priority", "5")]).await?;
+    browser.done(&format!("{TEST}/versions"), &[("version", "2.0.0")]).await?;
+    // It runs in test alone: uat takes from anywhere, production from uat.
+    let page = browser.page("/").await?;
+    let link = r#"href="/groups/test/services/httpbin/sync?to=uat""#;
+    assert!(page.contains(link), "{}", words(&page));
+    assert!(!page.contains("to=production\" title"), "{}", words(&page));
+    assert!(!words(&browser.page(PRODUCTION).await?).contains("waits"));
+    browser.done(&format!("{TEST}/sync?to=uat"), &[("action", "apply")]).await?;
+    let page = browser.page(PRODUCTION).await?;
+    assert!(page.contains(r#"href="/groups/uat/services/httpbin/sync?to=production""#));
+    assert!(words(&page).contains("2.0.0 waits"), "{}", words(&page));
+
+    // A version that never ran here comes from where it is listed.
+    let page = browser.page(&format!("{PRODUCTION}/versions")).await?;
+    let here = "/groups/production/services/httpbin/sync?source=2.0.0&amp;to=production";
+    assert!(page.contains(here), "{}", words(&page));
+    let page = browser.page(&here.replace("&amp;", "&")).await?;
+    assert!(page.contains(r#"<option value="production" selected>"#), "{}", words(&page));
+    assert!(words(&page).contains("What would change in production"), "{}", words(&page));
+    Ok(())
+}
