@@ -228,8 +228,8 @@ pub(super) fn compare_with(
     format!("/compare?service={service}&from=group:{group}&to={to}")
 }
 
-/// A version that waits for a group: the newest that runs in a group that this one takes from, when
-/// it is newer than what this one has; and where it runs.
+/// A version that waits for a group: the newest that ran last in a group that this one takes from,
+/// when it is newer than what this one has; and where that is.
 pub(super) fn waiting<'r>(
     row: &'r MatrixRow,
     group: &GroupName,
@@ -241,14 +241,16 @@ pub(super) fn waiting<'r>(
         *name != group && (from.is_empty() || from.iter().any(|from| from == name.as_str()))
     };
     let running = row.groups.iter().filter(|(name, _)| feeds(name));
-    let running = running.filter_map(|(name, cell)| Some((cell.state.version.as_ref()?, name)));
+    let running = running.filter_map(|(name, cell)| {
+        Some((cell.state.version.as_ref().or(cell.state.based_on.as_ref())?, name))
+    });
     running.filter(|(version, _)| *version > here).max_by_key(|(version, _)| *version)
 }
 
 /// A version that waits, and where it is brought here.
 pub(super) struct Waits {
     pub(super) badge: Badge,
-    /// The group that it runs in.
+    /// The group that it ran in last.
     pub(super) from: GroupName,
     pub(super) sync: String,
 }
@@ -256,9 +258,15 @@ pub(super) struct Waits {
 impl Waits {
     pub(super) fn of(row: &MatrixRow, group: &GroupName, from: &[String]) -> Option<Self> {
         let (version, source) = waiting(row, group, from)?;
+        let path = service_path(source, &row.service);
+        let runs = row.groups.get(source).is_some_and(|cell| cell.state.version.is_some());
         Some(Self {
             badge: Badge::version(version),
-            sync: format!("{}/sync?to={group}", service_path(source, &row.service)),
+            sync: match runs {
+                true => format!("{path}/sync?to={group}"),
+                // The group has moved on since.
+                false => format!("{path}/sync?source={version}&to={group}"),
+            },
             from: source.clone(),
         })
     }

@@ -349,7 +349,7 @@ impl Walk {
     fn sees_what_others_do(&self) -> Result<()> {
         let browser = &self.browser;
         browser.goto("/")?;
-        browser.reads("tr[data-service=httpbin] td[data-group=production] .waits", "1.2.0")?;
+        browser.reads("tr[data-service=httpbin] td[data-group=production] .waits", "1.1.0")?;
         browser.script("window.loadedOnce = true", &[])?;
         let service = json!({"routes": {"r": {"paths": ["/orders"]}}, "runtime": {}});
         self.stage.api("PUT", "/v1/groups/test/services/orders", &service)?.expect(201)?;
