@@ -105,7 +105,7 @@ pub enum Command {
     /// A rollback is a new commit: nothing leaves the history, and it can itself be rolled back.
     /// Hosts and nodes stay when one service is rolled back; a whole group goes back with them.
     Rollback(Remote<rollback::RollbackArgs>),
-    /// What happened in a group, newest first
+    /// What happened in a group, or in all of them, newest first
     History(Remote<history::HistoryArgs>),
     /// Follow what happens in a group: commits, gateways, and what they serve
     ///

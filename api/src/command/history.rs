@@ -1,19 +1,19 @@
-//! `refgate history`: what happened in a group.
+//! `refgate history`: what happened, in a group or in all of them.
 
 use std::io;
 use std::str::FromStr;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, civil};
-use refgate_core::name::ServiceName;
+use refgate_core::name::{GroupName, ServiceName};
+use serde_json::{Value, json};
 
 use super::Run;
-use super::args::GroupArg;
 use super::commit::CommitArg;
 use super::failure::Failure;
 use super::session::Session;
 use crate::client::endpoint::Endpoint;
-use crate::client::view::{self, Event};
+use crate::client::view::{self, Event, Group};
 use crate::output::table::{Column, Table};
 use crate::output::write::Ending;
 use crate::output::{Format, Output, changes, text};
@@ -21,8 +21,9 @@ use crate::output::{Format, Output, changes, text};
 /// Flags of `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    #[command(flatten)]
-    group: GroupArg,
+    /// Gateway group [default: all of them]
+    #[arg(short = 'g', long = "group", value_name = "GROUP")]
+    group: Option<GroupName>,
     /// Only what happened to this service
     #[arg(long, value_name = "SERVICE", help_heading = "Filters")]
     service: Option<ServiceName>,
@@ -50,13 +51,14 @@ pub struct HistoryArgs {
         help_heading = "Filters"
     )]
     limit: u32,
-    /// Go on after an earlier page
-    #[arg(long, value_name = "CURSOR", help_heading = "Filters")]
+    /// Go on after an earlier page of a group
+    #[arg(long, value_name = "CURSOR", requires = "group", help_heading = "Filters")]
     after: Option<String>,
     /// Show one commit, with what it changed; as short as tables show it
     #[arg(
         long,
         value_name = "COMMIT",
+        requires = "group",
         conflicts_with_all = ["service", "path", "actor", "event", "since", "until", "limit", "after"]
     )]
     commit: Option<CommitArg>,
@@ -112,31 +114,40 @@ impl FromStr for When {
 
 impl Run for HistoryArgs {
     fn run(self, session: &mut Session) -> Result<Ending, Failure> {
-        match &self.commit {
-            Some(commit) => {
-                let commit = commit.resolve(session, &self.group.group)?;
-                one(session, &self.group, &commit.to_string())
+        match (&self.group, &self.commit) {
+            (Some(group), Some(commit)) => {
+                let commit = commit.resolve(session, group)?;
+                one(session, group, &commit.to_string())
             }
-            None => self.list(session),
+            (Some(group), None) => self.of_group(session, group),
+            (None, _) => self.of_all(session),
         }
     }
 }
 
 impl HistoryArgs {
-    fn list(&self, session: &mut Session) -> Result<Ending, Failure> {
+    /// Where the events of a group are that pass the filters.
+    fn endpoint(&self, group: &GroupName) -> Endpoint {
         let now = Timestamp::now();
-        let endpoint = Endpoint::of_group(&self.group.group, "history")
+        Endpoint::of_group(group, "history")
             .query_if("service", self.service.as_ref())
             .query_if("path", self.path.as_ref())
             .query_if("actor", self.actor.as_ref())
             .query_if("event", self.event.as_ref())
             .query_if("since", self.since.map(|when| when.moment(now)).as_ref())
-            .query_if("until", self.until.map(|when| when.moment(now)).as_ref());
-        let limit = usize::try_from(self.limit).ok();
-        let body = session.client.list_after(&endpoint, self.after.clone(), limit)?;
+            .query_if("until", self.until.map(|when| when.moment(now)).as_ref())
+    }
+
+    fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    fn of_group(&self, session: &mut Session, group: &GroupName) -> Result<Ending, Failure> {
+        let endpoint = self.endpoint(group);
+        let body = session.client.list_after(&endpoint, self.after.clone(), Some(self.limit()))?;
         let events: Vec<Event> = view::items(&body)?;
         let out = &mut session.output;
-        out.list(&body, &events, |event| event.commit.clone(), table, "nothing happened")?;
+        out.list(&body, &events, |event| event.commit.clone(), table, NOTHING)?;
         if let (Format::Table, Some(next)) = (out.format(), body.get("next"))
             && !next.is_null()
         {
@@ -144,6 +155,59 @@ impl HistoryArgs {
         }
         Ok(Ending::Done)
     }
+
+    /// The latest events of all groups together. Where one goes on is told by group alone.
+    fn of_all(&self, session: &mut Session) -> Result<Ending, Failure> {
+        let groups = session.client.list(&Endpoint::groups(), None)?;
+        let groups: Vec<Group> = view::items(&groups)?;
+        let mut items: Vec<Value> = Vec::new();
+        for group in groups.iter().filter(|group| group.damage.is_none()) {
+            let Ok(name) = group.name.parse::<GroupName>() else { continue };
+            let endpoint = self.endpoint(&name);
+            let page = session.client.list_after(&endpoint, None, Some(self.limit() + 1))?;
+            items.extend(page["items"].as_array().into_iter().flatten().cloned());
+        }
+        // Events of one second stay in the order of their group.
+        let at = |item: &Value| item["at"].as_str().unwrap_or_default().to_owned();
+        items.sort_by_cached_key(|item| std::cmp::Reverse(at(item)));
+        let more = items.len() > self.limit();
+        items.truncate(self.limit());
+        let body = json!({"items": items, "next": null});
+        let events: Vec<Event> = view::items(&body)?;
+        let out = &mut session.output;
+        out.list(&body, &events, |event| event.commit.clone(), table_of_all, NOTHING)?;
+        if more && out.format() == Format::Table {
+            out.note("there is more: raise --limit, or go on with --group")?;
+        }
+        Ok(Ending::Done)
+    }
+}
+
+/// What is said of an empty history.
+const NOTHING: &str = "nothing happened";
+
+fn table_of_all(events: &[Event]) -> Table {
+    let mut table = Table::new([
+        Column::whole("GROUP"),
+        Column::whole("REVISION"),
+        Column::words("AT"),
+        Column::words("WHAT"),
+        Column::words("ACTOR"),
+        Column::words("REASON"),
+        Column::whole("COMMIT"),
+    ]);
+    for event in events {
+        table.row([
+            event.group.clone(),
+            event.revision.to_string(),
+            text::time(&event.at),
+            event.subject.clone(),
+            text::actor(event),
+            event.reason.clone().unwrap_or_default(),
+            text::short_commit(&event.commit).to_owned(),
+        ]);
+    }
+    table.without_empty_columns()
 }
 
 fn table(events: &[Event]) -> Table {
@@ -170,8 +234,8 @@ fn table(events: &[Event]) -> Table {
     table.without_empty_columns()
 }
 
-fn one(session: &mut Session, group: &GroupArg, commit: &str) -> Result<Ending, Failure> {
-    let answer = session.client.get(&Endpoint::commit(&group.group, commit))?;
+fn one(session: &mut Session, group: &GroupName, commit: &str) -> Result<Ending, Failure> {
+    let answer = session.client.get(&Endpoint::commit(group, commit))?;
     let out = &mut session.output;
     match out.format() {
         Format::Json | Format::Yaml => out.document(&answer.body)?,

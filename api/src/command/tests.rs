@@ -142,6 +142,8 @@ fn lines_that_are_wrong_usage() {
         ("diff a --from 1.0.0 --to 1.1.0 --only services", ErrorKind::MissingRequiredArgument),
         ("reindex --data-dir x --repository y", ErrorKind::ArgumentConflict),
         ("history -g uat --limit 0", ErrorKind::ValueValidation),
+        ("history --after 3", ErrorKind::MissingRequiredArgument),
+        ("history --commit 0123456", ErrorKind::MissingRequiredArgument),
         ("status --server localhost:7080", ErrorKind::ValueValidation),
         ("up --gateway test=127.0.0.1:9080,tls=here", ErrorKind::ValueValidation),
         ("up --server http://127.0.0.1:7080", ErrorKind::UnknownArgument),
@@ -517,6 +519,31 @@ fn status_is_of_what_is_named() {
     let missing = json!({"title": "Not found", "status": 404, "code": "not_found"});
     let ran = run("status -g gone", vec![answer("404 Not Found", "", &missing.to_string())]);
     assert_eq!((ran.code, ran.answers.as_str()), (failure::FAILED, ""));
+}
+
+#[test]
+fn a_history_without_a_group_is_that_of_all() {
+    let groups = ok(
+        &json!({"items": [{"name": "test"}, {"name": "bad", "damage": "x"}, {"name": "uat"}], "next": null}),
+    );
+    let event = |group: &str, revision: u64, at: &str| {
+        json!({"group": group, "revision": revision, "at": at, "subject": format!("s{revision}"),
+            "actor": "jane", "commit": "c".repeat(40)})
+    };
+    let test = [event("test", 4, "2026-01-01T00:00:04Z"), event("test", 3, "2026-01-01T00:00:01Z")];
+    let uat = [event("uat", 9, "2026-01-01T00:00:02Z")];
+    let page = |items: &[Value]| ok(&json!({"items": items, "next": null}));
+    let ran = run("history --limit 2", vec![groups, page(&test), page(&uat)]);
+    assert_eq!(ran.seen[1].line, "GET /v1/groups/test/history?limit=3 HTTP/1.1");
+    assert_eq!(ran.seen[2].line, "GET /v1/groups/uat/history?limit=3 HTTP/1.1");
+    let shown: Vec<&str> = ran.answers.lines().collect();
+    assert_eq!(shown.len(), 3, "{}", ran.answers);
+    assert!(
+        shown[1].starts_with("test   4") && shown[2].starts_with("uat    9"),
+        "{}",
+        ran.answers
+    );
+    assert!(ran.messages.contains("there is more"), "{}", ran.messages);
 }
 
 #[test]
