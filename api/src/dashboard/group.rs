@@ -113,8 +113,8 @@ pub(super) async fn services(
         .store
         .read(move |repository| {
             let found = repository.services_page(&name, &text, page * PAGE, PAGE)?;
-            let rows = found.services.iter().map(|service| repository.matrix_row(&service.name));
-            let rows = rows.collect::<Result<Vec<MatrixRow>, _>>()?;
+            let names: Vec<_> = found.services.iter().map(|one| one.name.clone()).collect();
+            let rows = repository.matrix_rows(&names)?;
             Ok::<_, refgate_core::Error>((found, rows))
         })
         .await?;

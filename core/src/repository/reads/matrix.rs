@@ -1,15 +1,16 @@
 //! The matrix: which group runs which version of what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{Desk, live, of_group, or_damage, service_names, version_state};
+use super::{Desk, live, of_group, or_damage, service_names};
 use crate::change;
-use crate::config::Live;
+use crate::config::{Live, Loaded};
 use crate::error::Error;
 use crate::name::{GroupName, ServiceName};
-use crate::repository::Repository;
+use crate::repository::{Head, Repository};
 use crate::store::refs;
-use crate::view::{DamagedGroup, MatrixCell, MatrixPage, MatrixRow};
+use crate::view::{DamagedGroup, MatrixCell, MatrixPage, MatrixRow, VersionState};
 
 impl Repository {
     /// A part of the matrix, which group runs which version of what: by name, `limit` services after
@@ -36,6 +37,17 @@ impl Repository {
         self.shared.read(|desk| page(desk, wanted, offset, limit))
     }
 
+    /// The rows of these services in the matrix; of those that no group has, empty ones.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn matrix_rows(&self, services: &[ServiceName]) -> Result<Vec<MatrixRow>, Error> {
+        self.shared.read(|desk| {
+            let (columns, _) = columns(desk)?;
+            services.iter().map(|service| row_of(desk, &columns, service)).collect()
+        })
+    }
+
     /// The row of one service in the matrix.
     ///
     /// # Errors
@@ -45,6 +57,31 @@ impl Repository {
     }
 }
 
+/// A group as all rows find it.
+struct Column {
+    group: GroupName,
+    head: Head,
+    /// Its configuration, or what of it cannot be read.
+    loaded: Result<Arc<Loaded>, String>,
+}
+
+/// The groups, and those of which not even the head can be read.
+fn columns(desk: &Desk<'_>) -> Result<(Vec<Column>, BTreeMap<GroupName, String>), Error> {
+    let (mut columns, mut damaged) = (Vec::new(), BTreeMap::new());
+    for (group, _) in refs::groups(desk.git)? {
+        let head = match or_damage(of_group(&group, || Ok(desk.head(&group)?)))? {
+            Ok(head) => head,
+            Err(damage) => {
+                damaged.insert(group, damage);
+                continue;
+            }
+        };
+        let loaded = or_damage(of_group(&group, || Ok(desk.loaded(&group, head)?)))?;
+        columns.push(Column { group, head, loaded });
+    }
+    Ok((columns, damaged))
+}
+
 /// Rows of the services that are wanted.
 fn page(
     desk: &Desk<'_>,
@@ -52,75 +89,77 @@ fn page(
     offset: usize,
     limit: usize,
 ) -> Result<MatrixPage, Error> {
+    let (columns, mut damaged) = columns(desk)?;
     let mut names = BTreeSet::new();
-    let mut damaged = BTreeMap::new();
-    for (group, _) in refs::groups(desk.git)? {
-        let read = of_group(&group, || service_names(desk, desk.head(&group)?.tree));
-        match or_damage(read)? {
+    for Column { group, head, .. } in &columns {
+        match or_damage(of_group(group, || service_names(desk, head.tree)))? {
             Ok(all) => names.extend(all.into_iter().filter(&wanted)),
             Err(damage) => {
-                damaged.insert(group, damage);
+                damaged.insert(group.clone(), damage);
             }
         }
     }
     let total = names.len();
     let mut rows = Vec::new();
     for name in names.into_iter().skip(offset).take(limit) {
-        let row = row(desk, &name)?;
+        let row = row_of(desk, &columns, &name)?;
         let of_row = row.damaged.iter().cloned();
         damaged.extend(of_row.map(|DamagedGroup { group, damage }| (group, damage)));
         rows.push(row);
     }
-    let damaged = damaged.into_iter();
-    let damaged = damaged.map(|(group, damage)| DamagedGroup { group, damage }).collect();
-    Ok(MatrixPage { rows, total, damaged })
+    Ok(MatrixPage { rows, total, damaged: told(damaged) })
+}
+
+fn told(damaged: BTreeMap<GroupName, String>) -> Vec<DamagedGroup> {
+    damaged.into_iter().map(|(group, damage)| DamagedGroup { group, damage }).collect()
 }
 
 /// The row of one service.
 pub(super) fn row(desk: &Desk<'_>, service: &ServiceName) -> Result<MatrixRow, Error> {
-    let mut groups = BTreeMap::new();
-    let damaged = each_group(desk, service, |group, cell| {
-        groups.insert(group.clone(), cell);
-    })?;
-    let latest = desk.index.versions(service)?.into_iter().next().map(|row| row.version);
-    if groups.is_empty() && latest.is_none() {
+    let (columns, damaged) = columns(desk)?;
+    let mut row = row_of(desk, &columns, service)?;
+    row.damaged.extend(told(damaged));
+    if row.groups.is_empty() && row.latest.is_none() {
         // A group that cannot be read may have it.
-        return Err(match damaged.into_iter().next() {
+        return Err(match row.damaged.into_iter().next() {
             Some(DamagedGroup { group, damage }) => Error::Damaged { group, damage },
             None => Error::NotFound { what: format!("service {service} in any group") },
         });
     }
-    Ok(MatrixRow { service: service.clone(), groups, latest, damaged })
+    Ok(row)
 }
 
-/// Takes the cell of every group that has a service; gives back the groups that are damaged, of which
-/// as much is taken as can be read.
-fn each_group(
-    desk: &Desk<'_>,
-    service: &ServiceName,
-    mut take: impl FnMut(&GroupName, MatrixCell),
-) -> Result<Vec<DamagedGroup>, Error> {
-    let mut damaged = Vec::new();
-    for (group, _) in refs::groups(desk.git)? {
-        let read = of_group(&group, || {
-            let head = desk.head(&group)?;
-            if change::content(desk, head.tree, service)?.is_none() {
-                return Ok(());
-            }
-            // Which version a service is can be told from the names of objects alone.
-            let loaded = or_damage(of_group(&group, || Ok(desk.loaded(&group, head)?)))?;
-            let state = version_state(desk, &group, head.tree, service)?;
+/// The cells of a service. Groups that are damaged are told, and of them as much is taken as can be
+/// read: which version a service is can be told from the names of objects alone.
+fn row_of(desk: &Desk<'_>, columns: &[Column], service: &ServiceName) -> Result<MatrixRow, Error> {
+    let versions = desk.index.versions(service)?;
+    let (mut groups, mut damaged) = (BTreeMap::new(), Vec::new());
+    for Column { group, head, loaded } in columns {
+        let read = of_group(group, || {
+            let Some(content) = change::content(desk, head.tree, service)? else { return Ok(()) };
+            let state = match versions.iter().find(|row| row.content == content) {
+                Some(row) => VersionState {
+                    version: Some(row.version.clone()),
+                    based_on: Some(row.version.clone()),
+                    modified: false,
+                },
+                None => {
+                    let based_on = desk.index.based_on(group, service)?.map(|row| row.version);
+                    VersionState { version: None, modified: based_on.is_some(), based_on }
+                }
+            };
             let live_reason = loaded.as_ref().map_or(Live::Damaged, |loaded| live(loaded, service));
             let live = live_reason == Live::Live;
-            take(&group, MatrixCell { state, live, live_reason });
+            groups.insert(group.clone(), MatrixCell { state, live, live_reason });
             match loaded {
                 Ok(_) => Ok(()),
-                Err(damage) => Err(Error::Damaged { group: group.clone(), damage }),
+                Err(damage) => Err(Error::Damaged { group: group.clone(), damage: damage.clone() }),
             }
         });
         if let Err(damage) = or_damage(read)? {
-            damaged.push(DamagedGroup { group, damage });
+            damaged.push(DamagedGroup { group: group.clone(), damage });
         }
     }
-    Ok(damaged)
+    let latest = versions.into_iter().next().map(|row| row.version);
+    Ok(MatrixRow { service: service.clone(), groups, latest, damaged })
 }
