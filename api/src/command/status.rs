@@ -1,5 +1,5 @@
 //! `refgate status`: the one screen that an operator needs. What on it needs attention is found in
-//! [`attention`].
+//! [`mod@attention`].
 
 mod attention;
 

@@ -69,7 +69,7 @@ struct Column {
 fn columns(desk: &Desk<'_>) -> Result<(Vec<Column>, BTreeMap<GroupName, String>), Error> {
     let (mut columns, mut damaged) = (Vec::new(), BTreeMap::new());
     for (group, _) in refs::groups(desk.git)? {
-        let head = match or_damage(of_group(&group, || Ok(desk.head(&group)?)))? {
+        let head = match or_damage(of_group(&group, || desk.head(&group)))? {
             Ok(head) => head,
             Err(damage) => {
                 damaged.insert(group, damage);
