@@ -175,6 +175,13 @@ pub(crate) fn files_touched(
     Ok(touched)
 }
 
+/// A place in a document as people say it: `upstreams › default › nodes`; empty for all of it.
+#[must_use]
+pub fn place(pointer: &str) -> String {
+    let steps = pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
+    steps.collect::<Vec<_>>().join(" › ")
+}
+
 /// Whether the file at this path of a group's tree is none that gateways read: a README, an editor's
 /// settings, a schema.
 #[must_use]

@@ -14,6 +14,7 @@ use axum::response::Response;
 use refgate_core::Conflict;
 use refgate_core::change::{Operation, Sync, SyncSource};
 use refgate_core::diagnostic::Diagnostic;
+use refgate_core::diff;
 use refgate_core::json::join;
 use refgate_core::merge::{OnConflict, Settled};
 use refgate_core::name::{CommitId, GroupName, ServiceName};
@@ -48,6 +49,8 @@ struct Clash {
     file: String,
     title: String,
     pointer: String,
+    /// The same as people say it.
+    place: String,
     base: String,
     ours: String,
     theirs: String,
@@ -474,6 +477,7 @@ fn clashes(conflicts: &[Conflict], posted: &Posted) -> Vec<Clash> {
             index,
             title: words::title(&conflict.file),
             file: conflict.file.clone(),
+            place: diff::place(&conflict.pointer),
             pointer: conflict.pointer.clone(),
             base: text(&conflict.base),
             ours: text(&conflict.ours),

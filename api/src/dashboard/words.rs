@@ -51,7 +51,8 @@ struct File {
 
 struct Line {
     verb: &'static str,
-    pointer: String,
+    /// Where in the document.
+    place: String,
     values: Values,
 }
 
@@ -169,7 +170,7 @@ impl Line {
                 added.iter().chain(removed).map(|item| LINE / 2 + escaped(item)).sum()
             }
         };
-        LINE + escaped(&self.pointer) + texts
+        LINE + escaped(&self.place) + texts
     }
 }
 
@@ -215,7 +216,7 @@ fn lines(change: &Change) -> Vec<Line> {
     match value.as_object() {
         Some(object) if object.is_empty() && change.pointer.is_empty() => {
             let values = Values::One(Shown { text: "every default".to_owned(), long: false });
-            return vec![Line { verb, pointer: "with".to_owned(), values }];
+            return vec![Line { verb, place: "with".to_owned(), values }];
         }
         Some(object) if !object.is_empty() => {}
         _ => return vec![line(change)],
@@ -233,8 +234,8 @@ fn leaves(verb: &'static str, value: &Value, pointer: &str, lines: &mut Vec<Line
             }
         }
         value => {
-            let pointer = pointer.to_owned();
-            lines.push(Line { verb, pointer, values: Values::One(shown(value)) });
+            let place = diff::place(pointer);
+            lines.push(Line { verb, place, values: Values::One(shown(value)) });
         }
     }
 }
@@ -263,8 +264,11 @@ fn line(change: &Change) -> Line {
         }
         (Op::Changed, from, to) => Values::Two(shown(from), shown(to)),
     };
-    let pointer = if change.pointer.is_empty() { "the file" } else { &change.pointer };
-    Line { verb, pointer: pointer.to_owned(), values }
+    let place = match change.pointer.as_str() {
+        "" => "the file".to_owned(),
+        pointer => diff::place(pointer),
+    };
+    Line { verb, place, values }
 }
 
 /// A value as a person would write it.
@@ -355,11 +359,11 @@ mod tests {
         };
         let told = text(change("/timeout/read", Op::Changed, json!(60), json!(10)));
         assert!(told.starts_with("Route get of httpbin"), "{told}");
-        assert!(told.ends_with("changed /timeout/read 60 → 10"), "{told}");
+        assert!(told.ends_with("changed timeout › read 60 → 10"), "{told}");
         let told = text(change("/paths", Op::Changed, json!(["/a", "/b"]), json!(["/b", "/c"])));
-        assert!(told.ends_with("changed /paths added /c removed /a"), "{told}");
+        assert!(told.ends_with("changed paths added /c removed /a"), "{told}");
         let told = text(change("/description", Op::Changed, json!("<b>"), json!("")));
-        assert!(told.ends_with("changed /description &#60;b&#62; → empty"), "{told}");
+        assert!(told.ends_with("changed description &#60;b&#62; → empty"), "{told}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use refgate_core::diff::title;
+use refgate_core::diff::{self, title};
 use serde_json::Value;
 
 use super::Output;
@@ -85,8 +85,7 @@ pub(super) fn place(pointer: &str) -> String {
     if pointer.is_empty() {
         return "(whole file)".to_owned();
     }
-    let steps = pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
-    printable(&steps.collect::<Vec<_>>().join(" › ")).into_owned()
+    printable(&diff::place(pointer)).into_owned()
 }
 
 /// What came, one line for each value in it.

@@ -237,7 +237,7 @@ impl Walk {
         browser.sees("#resend")?;
         browser.audit()?;
         browser.click("#resend")?;
-        browser.reads("#preview", "/priority")?;
+        browser.reads("#preview", "priority")?;
         ensure!(browser.value("[name='/priority']")? == "11", "what was typed stays");
         browser.audit()
     }
@@ -315,7 +315,7 @@ impl Walk {
             browser.click(&format!("{conflict} input[value={choice}]"))?;
         }
         browser.replaces("dialog #editor", |it| it.click("dialog button[value=preview]"))?;
-        browser.reads("dialog #preview", "/priority")?;
+        browser.reads("dialog #preview", "priority")?;
         browser.audit()?;
         browser.click("dialog #apply")?;
         browser.arrives(&page_of("uat"))?;

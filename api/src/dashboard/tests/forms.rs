@@ -114,7 +114,7 @@ async fn form_and_json_are_one_document() -> Result<()> {
         browser.submit_from(&json.text, &path, &[("action", "form"), ("document", &text)]).await?;
     assert!(form.text.contains(r#"name="/priority" value="12""#), "{}", words(&form.text));
     let reply = browser.submit_from(&form.text, &path, &[("action", "preview")]).await?;
-    assert!(words(&reply.text).contains("changed /priority 0 → 12"), "{}", words(&reply.text));
+    assert!(words(&reply.text).contains("changed priority 0 → 12"), "{}", words(&reply.text));
     let reply = browser.submit_from(&reply.text, &path, &[("action", "save")]).await?;
     browser.follow(reply).await?;
     let page = browser.page(&format!("{path}?view=json")).await?;
@@ -166,7 +166,7 @@ async fn what_somebody_else_changed_is_shown_and_nothing_typed_is_lost() -> Resu
     let stale = browser.submit_from(&page, &path, &typed).await?;
     assert_eq!(stale.status, StatusCode::CONFLICT);
     let told = words(&stale.text);
-    assert!(told.contains("changed /priority 0 → 9"), "{told}");
+    assert!(told.contains("changed priority 0 → 9"), "{told}");
     assert!(
         stale.text.contains(r#"value="mine""#) && stale.text.contains(r#"value="4""#),
         "{told}"
@@ -429,13 +429,17 @@ async fn what_goes_is_shown_before_it_goes() -> Result<()> {
     let whole = browser.repository.head(&"test".parse()?)?;
     // Where it is asked, what follows from it, and a word of what would change.
     let table = [
-        (format!("{TEST}/hosts/remove?host=test.acme.com"), "answers to every host", "/hosts"),
+        (
+            format!("{TEST}/hosts/remove?host=test.acme.com"),
+            "answers to every host",
+            "changed hosts",
+        ),
         (
             format!("{TEST}/upstreams/default/nodes/remove?host=127.0.0.1&port=8081"),
             "takes no requests here",
-            "/upstreams/default/nodes",
+            "upstreams › default › nodes",
         ),
-        (format!("{TEST}/upstreams/default/delete"), "with its nodes", "/upstreams/default"),
+        (format!("{TEST}/upstreams/default/delete"), "with its nodes", "upstreams › default"),
         (format!("{TEST}/routes/get-headers/delete"), "next route", "Route get-headers of httpbin"),
         ("/groups/test/consumers/app/delete".to_owned(), "open nothing", "Consumer app"),
         (format!("{TEST}/delete"), "Other groups keep it", "Route get-headers of httpbin"),
