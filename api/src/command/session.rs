@@ -74,7 +74,8 @@ impl Session {
         }
         if self.output.can_ask() && !args.yes && !args.dry_run {
             let production = self.production(groups)?;
-            if !production.is_empty() {
+            let mut asks = !production.is_empty();
+            if asks {
                 if self.output.format() == Format::Table {
                     let plan = WriteOptions {
                         dry_run: true,
@@ -85,6 +86,7 @@ impl Session {
                     let plan = send(&self.client, &plan)?;
                     // What was shown is what is done, or nothing is.
                     options.expect_plan = write::plans(&plan);
+                    asks = !write::is_current(&plan);
                     // What was refused in one group is refused when it is done as well.
                     match write::preview(&mut self.output, &plan)? {
                         Ending::Done => {}
@@ -95,7 +97,7 @@ impl Session {
                     }
                 }
                 let question = format!("Change {} ({subject})?", production.join(" and "));
-                if !self.output.ask(&question)? {
+                if asks && !self.output.ask(&question)? {
                     return Err(Failure::Declined);
                 }
             }

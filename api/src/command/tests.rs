@@ -776,6 +776,12 @@ fn what_is_not_asked() {
     let line = "route patch -g test httpbin get --priority 5";
     let ran = asked(line, vec![test(), ok(&written())], "n\n");
     assert_eq!((ran.code, ran.messages.as_str()), (failure::DONE, ""), "another group");
+    let live = || ok(&json!({"name": "live", "labels": {"env": "production"}}));
+    let there = json!({"dry_run": true, "plan": {"group": "live", "base_commit": "0123456789",
+        "outcome": "already_current", "changes": [], "warnings": [], "gates": [], "id": "plan-1"}});
+    let line = "sync httpbin --from test --to live";
+    let ran = asked(line, vec![live(), ok(&there), ok(&written())], "n\n");
+    assert_eq!((ran.code, ran.messages.as_str()), (failure::DONE, ""), "it is there already");
     let line = "route patch -g production httpbin get --priority 5";
     for flag in ["--yes", "-y", "--dry-run"] {
         let ran = asked(&format!("{line} {flag}"), vec![ok(&written())], "n\n");

@@ -79,12 +79,26 @@ pub fn preview(out: &mut Output, answer: &Answer) -> Result<Ending, WriteError> 
 /// The ids of the plans in an answer.
 #[must_use]
 pub fn plans(answer: &Answer) -> Vec<String> {
-    let plans = match &answer.body["results"] {
-        Value::Array(results) => results.iter().collect(),
-        _ => vec![&answer.body],
-    };
     let id = |body: &Value| body["plan"]["id"].as_str().map(str::to_owned);
-    plans.into_iter().filter_map(id).collect()
+    each_of(answer).filter_map(id).collect()
+}
+
+/// Whether a plan finds all there already: nobody needs to be asked about it.
+#[must_use]
+pub fn is_current(answer: &Answer) -> bool {
+    let is_current = |body: &Value| {
+        let changes = body["plan"]["changes"].as_array();
+        body["plan"]["outcome"] == "already_current" && changes.is_some_and(Vec::is_empty)
+    };
+    each_of(answer).all(is_current)
+}
+
+/// The parts of an answer: one, or one for each group.
+fn each_of(answer: &Answer) -> impl Iterator<Item = &Value> {
+    match &answer.body["results"] {
+        Value::Array(results) => results.iter(),
+        _ => std::slice::from_ref(&answer.body).iter(),
+    }
 }
 
 /// What can go wrong with an answer that came.
