@@ -23,7 +23,7 @@ use super::params::NoParams;
 use super::path::At;
 use super::{Answer, Api};
 use crate::body::Document;
-use crate::body::fields::Fields;
+use crate::body::fields::{Fields, wrong_type};
 
 /// The candidates that are told at most.
 const CANDIDATES: usize = 50;
@@ -75,7 +75,13 @@ struct Question {
 
 impl Question {
     fn read(body: Value) -> Result<Self, crate::problem::Problem> {
+        // One of the two is there, and so has a value.
+        let empty = ["url", "path"].into_iter().filter(|key| body.get(key) == Some(&Value::Null));
+        let empty: Vec<_> = empty.map(|key| join("", key)).collect();
         let mut fields = Fields::of(body);
+        for pointer in &empty {
+            fields.refuse(wrong_type(pointer, "a string", &Value::Null));
+        }
         let method = fields.required::<String>("method");
         let (url, host) = (fields.optional::<String>("url"), fields.optional::<String>("host"));
         let path = fields.optional::<String>("path");

@@ -89,6 +89,19 @@ async fn the_winner_and_why_not_the_others() -> Result<()> {
 }
 
 #[tokio::test]
+async fn nothing_is_the_same_as_absent_but_for_what_is_asked() -> Result<()> {
+    let harness = shop().await?;
+    let question = json!({"method": "GET", "path": "/v1/orders/7", "host": null, "headers": null,
+        "client": null});
+    asked(&harness, question).await?;
+    let question = json!({"method": "GET", "path": "/v1/orders/7", "url": null});
+    let reply = harness.post("/v1/groups/test/match", question).await?;
+    let problem = reply.expect(StatusCode::UNPROCESSABLE_ENTITY)?;
+    assert_eq!(problem["diagnostics"][0]["pointer"], "/url", "{problem:#}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_no_route_takes() -> Result<()> {
     let harness = shop().await?;
     let answer =

@@ -204,15 +204,15 @@ pub(super) fn add(all: &mut Map<String, Value>) {
                 &[
                     ("method", json!({"type": "string", "pattern": "^[A-Z]{1,20}$"})),
                     ("url?", text("With scheme and host, or only a path.")),
-                    ("host?", text("The host that it is for.")),
+                    ("host?", or_null(text("The host that it is for."))),
                     ("path?", text("The path, with the query.")),
                     (
                         "headers?",
-                        map(
+                        or_null(map(
                             json!({"anyOf": [{"type": "string"}, list(json!({"type": "string"}))]}),
-                        ),
+                        )),
                     ),
-                    ("client?", text("The address of the client; 127.0.0.1.")),
+                    ("client?", or_null(text("The address of the client; 127.0.0.1."))),
                 ],
             );
             schema["oneOf"] = json!([{"required": ["url"]}, {"required": ["path"]}]);
