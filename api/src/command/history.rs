@@ -186,32 +186,18 @@ impl HistoryArgs {
 /// What is said of an empty history.
 const NOTHING: &str = "nothing happened";
 
-fn table_of_all(events: &[Event]) -> Table {
-    let mut table = Table::new([
-        Column::whole("GROUP"),
-        Column::whole("REVISION"),
-        Column::words("AT"),
-        Column::words("WHAT"),
-        Column::words("ACTOR"),
-        Column::words("REASON"),
-        Column::whole("COMMIT"),
-    ]);
-    for event in events {
-        table.row([
-            event.group.clone(),
-            event.revision.to_string(),
-            text::time(&event.at),
-            event.subject.clone(),
-            text::actor(event),
-            event.reason.clone().unwrap_or_default(),
-            text::short_commit(&event.commit).to_owned(),
-        ]);
-    }
-    table.without_empty_columns()
+fn table(events: &[Event]) -> Table {
+    table_of(events, |event| (String::new(), event.event.clone()))
 }
 
-fn table(events: &[Event]) -> Table {
+/// The same of several groups: which it is tells more than the kind of event, which the words tell.
+fn table_of_all(events: &[Event]) -> Table {
+    table_of(events, |event| (event.group.clone(), String::new()))
+}
+
+fn table_of(events: &[Event], group_and_kind: impl Fn(&Event) -> (String, String)) -> Table {
     let mut table = Table::new([
+        Column::whole("GROUP"),
         Column::whole("REVISION"),
         Column::words("AT"),
         Column::spare("EVENT"),
@@ -221,10 +207,12 @@ fn table(events: &[Event]) -> Table {
         Column::whole("COMMIT"),
     ]);
     for event in events {
+        let (group, kind) = group_and_kind(event);
         table.row([
+            group,
             event.revision.to_string(),
             text::time(&event.at),
-            event.event.clone(),
+            kind,
             event.subject.clone(),
             text::actor(event),
             event.reason.clone().unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! One command's connection and screen, and how it ends.
 
+use refgate_core::document::group::is_production;
 use refgate_core::name::GroupName;
 
 use super::args::{Connection, WriteArgs};
@@ -105,7 +106,7 @@ impl Session {
         Ok(Sent::Answered(send(&self.client, &options)?))
     }
 
-    /// Those of the groups that are production: by their label, or by their very name.
+    /// Those of the groups that are production.
     fn production<'a>(
         &self,
         groups: impl IntoIterator<Item = &'a GroupName>,
@@ -118,8 +119,7 @@ impl Session {
                 Err(ClientError::Refused(_)) => Group::default(),
                 Err(error) => return Err(error.into()),
             };
-            let label = group.labels.get("env").is_some_and(|env| env == "production");
-            if label || name.as_str() == "production" {
+            if is_production(name.as_str(), group.labels.get("env").map(String::as_str)) {
                 production.push(name.to_string());
             }
         }

@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use refgate_core::change::{Operation, PlanView, Precondition, Written};
 use refgate_core::diagnostic::Diagnostic;
+use refgate_core::document;
 use refgate_core::json;
 use refgate_core::name::GroupName;
 use refgate_core::view::GroupView;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::Answer;
 use super::form::{self, Faults, Posted, Section, Sections, Summary};
@@ -99,10 +99,10 @@ impl Terms {
     }
 }
 
-/// Whether a group is production, by its label or by its very name: the command line asks before it
-/// changes such a group.
+/// Whether a group is production.
 pub(super) fn is_production(group: &GroupView) -> bool {
-    group.document["labels"]["env"] == "production" || group.name.as_str() == "production"
+    let env = group.document["labels"]["env"].as_str();
+    document::group::is_production(group.name.as_str(), env)
 }
 
 /// What of a group is edited.
@@ -271,7 +271,7 @@ impl<S: Subject> Editor<S> {
             closed: self.terms.closed,
             may_edit,
             may_save,
-            looked_at: mark(shown.document),
+            looked_at: words::digest(shown.document),
         };
         html_with(shown.status, &page)
     }
@@ -333,7 +333,7 @@ impl<S: Subject> Editor<S> {
         let Some(operation) = operation else {
             return Err(Problem::new(Kind::Internal, "a form that is sound does nothing"));
         };
-        let is_seen = !self.terms.looks_first || posted.text("looked_at") == mark(&typed);
+        let is_seen = !self.terms.looks_first || posted.text("looked_at") == words::digest(&typed);
         let mut write = visitor.write();
         write.dry_run = posted.text("action") == "preview" || !is_seen;
         write.precondition = self.precondition();
@@ -396,12 +396,6 @@ impl<S: Subject> Editor<S> {
         }
         faults(problem, |finding| self.subject.locate(finding))
     }
-}
-
-/// What tells whether a document is the one that was looked at.
-fn mark(document: &Value) -> String {
-    let digest = Sha256::digest(document.to_string());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is wrong, each where `locate` says, the rest beside all.

@@ -176,13 +176,13 @@ impl fmt::Display for Cursor {
 /// The latest events of several histories from a cursor on, each of which is the newest first: at
 /// most `limit`, the newest first, and where the rest begins, if there is one.
 fn merged(
-    histories: Vec<(GroupName, Vec<EventView>)>,
+    histories: Vec<Vec<EventView>>,
     cursor: &Cursor,
     limit: usize,
 ) -> (Vec<EventView>, Option<Cursor>) {
     let mut next = cursor.clone();
     let mut left: Vec<_> =
-        histories.into_iter().map(|(_, events)| events.into_iter().peekable()).collect();
+        histories.into_iter().map(|events| events.into_iter().peekable()).collect();
     // What comes after this page was asked for is none of the next pages'.
     for events in &mut left {
         if let Some(first) = events.peek() {
@@ -269,8 +269,7 @@ async fn read(
         let mut histories = Vec::new();
         for group in groups {
             let filter = HistoryFilter { after: cursor.0.get(&group).copied(), ..filter.clone() };
-            let events = repository.history(&group, &filter)?;
-            histories.push((group, events));
+            histories.push(repository.history(&group, &filter)?);
         }
         Ok::<_, refgate_core::Error>(merged(histories, &cursor, filter.limit.saturating_sub(1)))
     };
@@ -401,8 +400,7 @@ mod tests {
                     let before = cursor.0.get(&group).copied();
                     let events = late.iter().filter(|one| one.group == group).chain(events);
                     let events = events.filter(|one| before.is_none_or(|before| one.revision < before));
-                    let events = events.take(limit + 1).cloned().collect();
-                    (group, events)
+                    events.take(limit + 1).cloned().collect()
                 }).collect();
                 let (events, next) = merged(page, &cursor, limit);
                 told.extend(events.iter().map(|one| (one.group.to_string(), one.revision.0)));

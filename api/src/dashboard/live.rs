@@ -12,13 +12,13 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Answer;
 use super::page::{Visitor, harden};
+use super::words::digest;
 use crate::auth::TokenHash;
 use crate::http::Api;
 use crate::problem::{Kind, Problem};
@@ -89,11 +89,6 @@ async fn follow(api: Api, token: TokenHash, out: mpsc::Sender<Event>) {
 pub(super) fn now(api: &Api) -> String {
     let heads = api.heads.subscribe().borrow().clone();
     digest(&state(api, &heads))
-}
-
-fn digest(state: &Value) -> String {
-    let digest = Sha256::digest(state.to_string());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where each group is, and how many of its gateways are healthy and serve it.

@@ -109,7 +109,8 @@ pub(super) async fn show(State(api): State<Api>, visitor: Visitor, asked: Asked)
     let (query, page) = (asked.text("q").to_owned(), asked.page());
     let across = asked.text("groups").parse::<usize>().map_or(0, |page| page.saturating_sub(1));
     let groups = api.store.read(Repository::groups).await?;
-    let groups = in_order(groups.into_iter().map(|group| Card::new(&api, group)).collect());
+    let groups = groups.into_iter().map(|group| Card::new(&api, group)).collect();
+    let groups = in_order(groups, |card: &Card| &card.head);
     let names: Vec<GroupName> = groups.iter().map(|group| group.head.name.clone()).collect();
     let across = across.min(names.len().saturating_sub(1) / COLUMNS);
     let columns: Vec<GroupName> =
@@ -145,35 +146,18 @@ pub(super) async fn show(State(api): State<Api>, visitor: Visitor, asked: Asked)
     })
 }
 
-/// What has a place in the order of groups.
-pub(super) trait Placed {
-    fn head(&self) -> &Head;
-}
-
-impl Placed for Head {
-    fn head(&self) -> &Head {
-        self
-    }
-}
-
-impl Placed for Card {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-}
-
 /// Groups in the order in which versions go through them, as far as their rules say, then by name.
-pub(super) fn in_order<T: Placed>(mut left: Vec<T>) -> Vec<T> {
+pub(super) fn in_order<T>(mut left: Vec<T>, head: impl Fn(&T) -> &Head) -> Vec<T> {
     let mut ordered: Vec<T> = Vec::with_capacity(left.len());
-    let names: Vec<String> = left.iter().map(|group| group.head().name.to_string()).collect();
+    let names: Vec<String> = left.iter().map(|group| head(group).name.to_string()).collect();
     // Those that others are fed from, and that take from anywhere, come first.
-    let feeds: Vec<String> = left.iter().flat_map(|group| group.head().from.clone()).collect();
+    let feeds: Vec<String> = left.iter().flat_map(|group| head(group).from.clone()).collect();
     while !left.is_empty() {
         let is_ready = |group: &Head| {
             let waits = group.from.iter().filter(|from| names.contains(from));
             waits
                 .into_iter()
-                .all(|from| ordered.iter().any(|done| done.head().name.as_str() == from))
+                .all(|from| ordered.iter().any(|done| head(done).name.as_str() == from))
         };
         let is_named = |group: &Head| match group.name.as_str() {
             "dev" | "development" | "test" | "testing" => 0,
@@ -184,7 +168,7 @@ pub(super) fn in_order<T: Placed>(mut left: Vec<T>) -> Vec<T> {
         let next = left
             .iter()
             .enumerate()
-            .map(|(index, group)| (index, group.head()))
+            .map(|(index, group)| (index, head(group)))
             .filter(|(_, group)| is_ready(group))
             .min_by_key(|(_, group)| {
                 let feeds = !feeds.iter().any(|name| name == group.name.as_str());

@@ -164,16 +164,17 @@ pub(super) async fn overview(
         .await?;
     let groups = groups.into_iter().map(|group| GroupHead::new(&api, group, "")).collect();
     let mut cells = row.groups;
-    let places = overview::in_order(groups).into_iter().filter_map(|group| {
-        let cell = cells.remove(&group.name)?;
-        Some(Place {
-            here: group.name == head.group,
-            path: service_path(&group.name, &service),
-            badge: Badge::of(&cell.state),
-            live: LiveState::of(cell.live_reason),
-            group: group.name,
-        })
-    });
+    let places =
+        overview::in_order(groups, |head: &GroupHead| head).into_iter().filter_map(|group| {
+            let cell = cells.remove(&group.name)?;
+            Some(Place {
+                here: group.name == head.group,
+                path: service_path(&group.name, &service),
+                badge: Badge::of(&cell.state),
+                live: LiveState::of(cell.live_reason),
+                group: group.name,
+            })
+        });
     let places: Vec<Place> = places.collect();
     let labels = view.document["labels"].as_object().into_iter().flatten();
     let (hosts, more_hosts) = first(texts(&view.runtime["hosts"]));

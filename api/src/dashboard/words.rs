@@ -7,6 +7,7 @@ use askama::filters::HtmlSafe;
 use refgate_core::diff::{self, Change, Op};
 use refgate_core::json::join;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::parts::Pager;
 
@@ -304,6 +305,12 @@ fn shown(value: &Value) -> Shown {
         return Shown { text, long: false };
     }
     Shown { text: cut(pretty(value), VALUE), long: true }
+}
+
+/// What stands for a value: another one has another.
+pub(super) fn digest(value: &Value) -> String {
+    let digest = Sha256::digest(value.to_string());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A value as indented JSON.

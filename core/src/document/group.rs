@@ -166,3 +166,9 @@ impl Group {
         }
     }
 }
+/// Whether a group is production, by its label `env` or by its very name: people are asked before they
+/// change such a group.
+#[must_use]
+pub fn is_production(name: &str, env: Option<&str>) -> bool {
+    env == Some("production") || name == "production"
+}
